@@ -1,1 +1,1 @@
-"""appraisal."""
+"""The field's mathematics, pure: ratio statistics, price trend, outliers, standards, indicated ratios."""
