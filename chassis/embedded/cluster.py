@@ -1,0 +1,84 @@
+"""The folder of a PostgreSQL cluster as the operating system sees it: its pid file and its processes."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from chassis.embedded.errors import EmbeddedServerError
+
+_STATE_LINE = 7  # src/include/utils/pidfile.h: LOCK_FILE_LINE_PM_STATUS, counted from 0
+
+
+@dataclass(frozen=True)
+class Postmaster:
+    """What postmaster.pid says: the server's process and `starting`, `stopping`, `ready` or `standby`."""
+
+    pid: int
+    state: str
+
+
+def read_postmaster(cluster: Path) -> Postmaster | None:
+    """Return what the pid file says; None where there is none or it is not written fully yet."""
+    try:
+        lines = (cluster / "postmaster.pid").read_text(encoding="ascii", errors="replace").splitlines()
+        return Postmaster(int(lines[0]), lines[_STATE_LINE].strip())
+    except (FileNotFoundError, IndexError, ValueError):
+        return None
+
+
+def processes(cluster: Path) -> list[psutil.Process]:
+    """Return the live PostgreSQL processes of this cluster: their working folder is the cluster's."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            if process.cwd() == str(cluster):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue  # gone meanwhile, or another account's, which could not serve this folder
+    return found
+
+
+def orphans(cluster: Path) -> list[psutil.Process]:
+    """Return the cluster's processes whose postmaster is dead (busy ones notice that late)."""
+    members = processes(cluster)
+    pids = {process.pid for process in members}
+    return [process for process in members if _is_orphan(process, pids)]
+
+
+def _is_orphan(process: psutil.Process, members: set[int]) -> bool:
+    try:
+        return process.ppid() not in members and "".join(process.cmdline()[:1]).startswith("postgres:")
+    except psutil.NoSuchProcess:
+        return False
+
+
+def kill_orphans(cluster: Path, *, wait_seconds: float = 30) -> None:
+    """Kill the processes that outlived their postmaster and wait until they are gone."""
+    deadline = time.monotonic() + wait_seconds
+    while left := orphans(cluster):
+        if time.monotonic() > deadline:
+            pids = ", ".join(str(process.pid) for process in left)
+            raise EmbeddedServerError("data_dir_in_use", f"processes {pids} of a dead server hold {cluster}")
+        for process in left:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        time.sleep(0.02)
+
+
+def remove_stale_pid_file(cluster: Path) -> None:
+    """Remove the pid file of a server that is gone, so that a later process with its number does no harm.
+
+    Call it with the folder locked. Raises `data_dir_in_use` where a server that we did not start serves it.
+    """
+    pid_file = cluster / "postmaster.pid"
+    if not pid_file.exists():
+        return
+    if members := processes(cluster):
+        raise EmbeddedServerError("data_dir_in_use", f"PostgreSQL process {members[0].pid} serves {cluster}")
+    pid_file.unlink(missing_ok=True)
