@@ -1,1 +1,1 @@
-"""chassis."""
+"""What every service needs and none should write twice."""

@@ -1,1 +1,1 @@
-"""contracts."""
+"""The law between services: every message, request and answer that crosses a boundary."""

@@ -1,1 +1,1 @@
-"""migrations."""
+"""One Alembic history for the operational database."""

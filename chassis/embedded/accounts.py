@@ -106,9 +106,7 @@ def _copy_package(package: Path, copy: Path) -> None:
         except OSError:  # another process was first
             shutil.rmtree(staged)
     except OSError as error:
-        raise EmbeddedServerError(
-            "data_dir_unreachable", f"cannot copy PostgreSQL to {copy}: {error}"
-        ) from error
+        raise EmbeddedServerError("data_dir_unreachable", f"cannot copy PostgreSQL to {copy}: {error}") from error
 
 
 def _open_tree(tree: Path) -> None:
@@ -156,7 +154,5 @@ def _link_elsewhere(home: Path, closed: Path) -> None:
             home.rmdir()
         home.symlink_to(elsewhere)
     except OSError as error:
-        raise EmbeddedServerError(
-            "data_dir_unreachable", f"cannot place the data of {home}: {error}"
-        ) from error
+        raise EmbeddedServerError("data_dir_unreachable", f"cannot place the data of {home}: {error}") from error
     _log.warning("%s is a link to %s: PostgreSQL's account cannot pass %s", home, elsewhere, closed)

@@ -8,6 +8,7 @@ import psutil
 
 from chassis.embedded.errors import EmbeddedServerError
 
+_CONTROL_FILE_BYTES = 8192  # src/include/catalog/pg_control.h: PG_CONTROL_FILE_SIZE
 _STATE_LINE = 7  # src/include/utils/pidfile.h: LOCK_FILE_LINE_PM_STATUS, counted from 0
 
 
@@ -82,3 +83,33 @@ def remove_stale_pid_file(cluster: Path) -> None:
     if members := processes(cluster):
         raise EmbeddedServerError("data_dir_in_use", f"PostgreSQL process {members[0].pid} serves {cluster}")
     pid_file.unlink(missing_ok=True)
+
+
+def major_version(binaries: Path) -> str:
+    """Return the major version of PostgreSQL's programs, from their header file: it costs no process."""
+    header = binaries.parent / "include" / "pg_config.h"
+    for line in header.read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("#define PG_MAJORVERSION "):
+            return line.split('"')[1]
+    raise EmbeddedServerError("binaries_missing", f"{header} names no version")
+
+
+def check_cluster(cluster: Path, major_version: str) -> None:
+    """Raise `data_dir_damaged` or `data_dir_version` for a folder that PostgreSQL could not serve."""
+    try:
+        version = (cluster / "PG_VERSION").read_text(encoding="ascii", errors="replace").strip()
+        control_bytes = (cluster / "global" / "pg_control").stat().st_size
+    except OSError as error:
+        raise EmbeddedServerError("data_dir_damaged", f"{cluster} is damaged: {error}") from error
+    if not version.isdecimal():
+        raise EmbeddedServerError("data_dir_damaged", f"{cluster}/PG_VERSION is damaged: no version stands in it")
+    if version != major_version:
+        raise EmbeddedServerError(
+            "data_dir_version",
+            f"{cluster} was made by PostgreSQL {version}, the one at hand is {major_version}: restore a dump of it",
+        )
+    if control_bytes != _CONTROL_FILE_BYTES:
+        raise EmbeddedServerError(
+            "data_dir_damaged",
+            f"{cluster}/global/pg_control has {control_bytes} bytes of {_CONTROL_FILE_BYTES}",
+        )

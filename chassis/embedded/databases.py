@@ -1,4 +1,4 @@
-"""Databases of a PostgreSQL server that is known by its URL."""
+"""Databases of a PostgreSQL server that is known by the URL of one of them."""
 
 import contextlib
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -12,16 +12,10 @@ def database_url(server_url: str, name: str) -> str:
     return urlunsplit(urlsplit(server_url)._replace(path=f"/{quote(name, safe='')}"))
 
 
-def create_database(
-    server_url: str, name: str, *, template: str = "template1", maintenance: str = "postgres"
-) -> str:
-    """Create database `name` where it is absent and return its URL."""
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-        sql.Identifier(name), sql.Identifier(template)
-    )
-    with psycopg.connect(
-        database_url(server_url, maintenance), autocommit=True, connect_timeout=30
-    ) as connection:
+def create_database(server_url: str, name: str, *, template: str = "template1") -> str:
+    """Create database `name`, a copy of `template`, where it is absent and return its URL."""
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
+    with psycopg.connect(server_url, autocommit=True, connect_timeout=30) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
         if known is None:
             with contextlib.suppress(psycopg.errors.DuplicateDatabase):  # made since the line above
@@ -29,10 +23,8 @@ def create_database(
     return database_url(server_url, name)
 
 
-def drop_database(server_url: str, name: str, *, maintenance: str = "postgres") -> None:
-    """Drop database `name` if it exists, with the connections to it."""
+def drop_database(server_url: str, name: str) -> None:
+    """Drop database `name` if it exists, disconnecting its clients."""
     statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-    with psycopg.connect(
-        database_url(server_url, maintenance), autocommit=True, connect_timeout=30
-    ) as connection:
+    with psycopg.connect(server_url, autocommit=True, connect_timeout=30) as connection:
         connection.execute(statement)

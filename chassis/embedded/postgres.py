@@ -16,7 +16,13 @@ import psycopg
 from chassis.embedded import databases
 from chassis.embedded.accounts import Account, postgres_binaries, reachable_home, server_account
 from chassis.embedded.children import Child, spawn, try_lock, write_private
-from chassis.embedded.cluster import kill_orphans, read_postmaster, remove_stale_pid_file
+from chassis.embedded.cluster import (
+    check_cluster,
+    kill_orphans,
+    major_version,
+    read_postmaster,
+    remove_stale_pid_file,
+)
 from chassis.embedded.errors import EmbeddedServerError
 from chassis.embedded.ports import LOOPBACK, free_port, port_taken, require_free
 
@@ -26,7 +32,6 @@ DATABASE = "terrafusion"
 _START_SECONDS = 300.0  # recovery after a crash may read much of the write-ahead log
 _STOP_STEPS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0))  # fast shutdown, then immediate shutdown
 _PORT_ATTEMPTS = 10
-_CONTROL_FILE_BYTES = 8192  # src/include/catalog/pg_control.h: PG_CONTROL_FILE_SIZE
 _DAMAGE = (
     "pg_control",
     "control file",
@@ -57,9 +62,7 @@ class EmbeddedPostgres:
     this run, such as `{"fsync": "off"}`. Run by root, the server runs as another account: see `accounts`.
     """
 
-    def __init__(
-        self, data_dir: Path, *, port: int | None = None, settings: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, data_dir: Path, *, port: int | None = None, settings: Mapping[str, str] | None = None) -> None:
         self.data_dir = Path(data_dir).absolute()
         self._port = port
         self._settings = dict(settings or {})
@@ -168,11 +171,7 @@ class EmbeddedPostgres:
             holder = read_postmaster(self._cluster)
             patience_seconds = 60 if holder and holder.state == "stopping" else 3
             if time.monotonic() - began > patience_seconds:
-                who = (
-                    f"PostgreSQL process {holder.pid}"
-                    if holder
-                    else "another program that is starting PostgreSQL"
-                )
+                who = f"PostgreSQL process {holder.pid}" if holder else "another program that is starting PostgreSQL"
                 raise EmbeddedServerError("data_dir_in_use", f"{who} uses {self.data_dir}")
             time.sleep(0.05)
         return lock
@@ -181,7 +180,7 @@ class EmbeddedPostgres:
         binaries = postgres_binaries(account)
         if not self._cluster.exists():
             self._make_cluster(binaries, account, lock)
-        check_cluster(self._cluster, _major_version(binaries))
+        check_cluster(self._cluster, major_version(binaries))
         remove_stale_pid_file(self._cluster)
         self._password = self._read_password()
         fixed = self._port is not None
@@ -201,7 +200,7 @@ class EmbeddedPostgres:
         child = self._spawn(binaries, account, lock)
         try:
             self._await_ready(child)
-            databases.create_database(self.url, DATABASE)
+            databases.create_database(databases.database_url(self.url, "postgres"), DATABASE)
             self._child = child
         except psycopg.Error as error:
             raise EmbeddedServerError("start_failed", f"PostgreSQL refused us: {error}") from error
@@ -276,40 +275,5 @@ class EmbeddedPostgres:
         if "lock file" in log and "already exists" in log:
             return EmbeddedServerError("data_dir_in_use", f"{self._cluster} is served:\n{child.last_lines()}")
         if any(sign in log for sign in _DAMAGE):
-            return EmbeddedServerError(
-                "data_dir_damaged", f"{self._cluster} is damaged:\n{child.last_lines()}"
-            )
+            return EmbeddedServerError("data_dir_damaged", f"{self._cluster} is damaged:\n{child.last_lines()}")
         return EmbeddedServerError("start_failed", f"PostgreSQL did not start:\n{child.last_lines()}")
-
-
-def _major_version(binaries: Path) -> str:
-    """Read it from the programs' own header file, which costs no process."""
-    header = binaries.parent / "include" / "pg_config.h"
-    for line in header.read_text(encoding="ascii", errors="replace").splitlines():
-        if line.startswith("#define PG_MAJORVERSION "):
-            return line.split('"')[1]
-    raise EmbeddedServerError("binaries_missing", f"{header} names no version")
-
-
-def check_cluster(cluster: Path, major_version: str) -> None:
-    """Raise `data_dir_damaged` or `data_dir_version` for a folder that PostgreSQL could not serve."""
-    try:
-        version = (cluster / "PG_VERSION").read_text(encoding="ascii", errors="replace").strip()
-        control_bytes = (cluster / "global" / "pg_control").stat().st_size
-    except OSError as error:
-        raise EmbeddedServerError("data_dir_damaged", f"{cluster} is damaged: {error}") from error
-    if not version.isdecimal():
-        raise EmbeddedServerError(
-            "data_dir_damaged", f"{cluster}/PG_VERSION is damaged: no version stands in it"
-        )
-    if version != major_version:
-        raise EmbeddedServerError(
-            "data_dir_version",
-            f"{cluster} was made by PostgreSQL {version}, the one at hand is {major_version}: "
-            "restore a dump of it",
-        )
-    if control_bytes != _CONTROL_FILE_BYTES:
-        raise EmbeddedServerError(
-            "data_dir_damaged",
-            f"{cluster}/global/pg_control has {control_bytes} bytes of {_CONTROL_FILE_BYTES}",
-        )

@@ -1,1 +1,1 @@
-"""contracts/api."""
+"""Requests and answers of the gateway's HTTP interface."""

@@ -45,9 +45,7 @@ class FilterRange(_Wire):
         return self
 
 
-Filters = dict[
-    str, FilterValue | Annotated[list[FilterValue], Field(min_length=1, max_length=1000)] | FilterRange
-]
+Filters = dict[str, FilterValue | Annotated[list[FilterValue], Field(min_length=1, max_length=1000)] | FilterRange]
 Longitude = Annotated[float, Field(ge=-180, le=180)]
 Latitude = Annotated[float, Field(ge=-90, le=90)]
 BoundingBox = tuple[Longitude, Latitude, Longitude, Latitude]
@@ -57,15 +55,9 @@ class GisExportParameters(_Wire):
     """Parameters of a `gis_export` job; what is left out comes from the county's settings."""
 
     layer: Layer = Field(default="parcels", description="Which records to export")
-    format: GisExportFormat | None = Field(
-        default=None, description="File format; the county's default if left out"
-    )
-    crs: str | None = Field(
-        default=None, max_length=40, examples=["EPSG:4326"], description="EPSG code to write in"
-    )
-    bbox: BoundingBox | None = Field(
-        default=None, description="west, south, east, north in EPSG:4326 degrees"
-    )
+    format: GisExportFormat | None = Field(default=None, description="File format; the county's default if left out")
+    crs: str | None = Field(default=None, max_length=40, examples=["EPSG:4326"], description="EPSG code to write in")
+    bbox: BoundingBox | None = Field(default=None, description="west, south, east, north in EPSG:4326 degrees")
     filters: Filters = Field(
         default_factory=dict,
         max_length=50,
@@ -75,9 +67,7 @@ class GisExportParameters(_Wire):
     fields: tuple[str, ...] | None = Field(
         default=None, min_length=1, max_length=200, description="Catalogue fields to write, in this order"
     )
-    strict: bool = Field(
-        default=False, description="Fail with export_would_lose_data rather than lose anything"
-    )
+    strict: bool = Field(default=False, description="Fail with export_would_lose_data rather than lose anything")
 
     @model_validator(mode="after")
     def _box_is_ordered(self) -> Self:
@@ -136,9 +126,7 @@ class ReceiptCrs(_Wire):
     pipeline: str | None = Field(description="PROJ pipeline that was applied to every coordinate")
     operation: str | None = Field(description="Name of the operation in the EPSG registry")
     accuracy_m: float | None = Field(description="Accuracy the registry states, metres; None if not stated")
-    better_operation: str | None = Field(
-        description="A better operation whose grid is not installed, if there is one"
-    )
+    better_operation: str | None = Field(description="A better operation whose grid is not installed, if there is one")
     coordinate_decimals: int | None = Field(description="Decimals coordinates were rounded to, if they were")
 
 
@@ -170,9 +158,7 @@ class ReceiptGeometry(_Wire):
     repaired: int = Field(description="Invalid polygons made valid")
     empty: int = Field(description="Empty geometries, written as rows without geometry")
     unreadable: int = Field(description="Not readable as WKB, written as rows without geometry")
-    collapsed: int = Field(
-        description="Without area or out of the CRS's reach, written as rows without geometry"
-    )
+    collapsed: int = Field(description="Without area or out of the CRS's reach, written as rows without geometry")
     parts_dropped: int = Field(description="Lines or points inside a polygon's collection, dropped")
     dimensions_dropped: int = Field(description="Z or M values dropped")
 

@@ -40,15 +40,6 @@ class ValuationParameters(Request):
     comparables: int = Field(default=5, ge=1, le=30, description="comparable sales stored with each parcel")
 
 
-class Adjustment(Answer):
-    """One line of the adjustment grid: what the comparable's price is moved by, and between which levels."""
-
-    feature: str
-    subject: str | float | None
-    comparable: str | float | None
-    adjustment_usd: float
-
-
 class ComparableSale(Answer):
     """A sale beside the subject: its price plus its adjustments is its adjusted price, to the cent."""
 
@@ -56,12 +47,13 @@ class ComparableSale(Answer):
     parcel_id: str
     sale_date: date
     sale_price_usd: float
-    adjustments: list[Adjustment]
+    adjustments_usd: dict[str, float] = Field(description="by characteristic, location and time")
     adjusted_price_usd: float
     weight: float = Field(ge=0, le=1)
     similarity: float = Field(ge=0, le=1)
-    similarity_parts: dict[str, float] = Field(description="dissimilarity by aspect, 0 = alike")
+    dissimilarity: dict[str, float] = Field(description="by aspect, as a log price difference; 0 = alike")
     distance_meters: float | None
+    characteristics: dict[str, str | float | None] = Field(default_factory=dict)
 
 
 class ParcelValue(Answer):
@@ -97,4 +89,5 @@ class ComparablesAnswer(Answer):
     valuation_date: date
     indicated_value_usd: float
     sales_used: int
+    characteristics: dict[str, str | float | None]
     comparables: list[ComparableSale]

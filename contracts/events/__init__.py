@@ -1,1 +1,1 @@
-"""contracts/events."""
+"""Events on the bus, one module per publisher."""

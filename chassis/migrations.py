@@ -1,0 +1,50 @@
+"""Brings the operational database up to date, and refuses to work on one that is not."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from chassis.errors import PermanentError
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+
+
+def alembic_config(url: str) -> Config:
+    """Alembic's configuration for a database URL of any of the usual spellings."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("sqlalchemy.url", sqlalchemy_url(url).replace("%", "%%"))
+    return config
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The URL for SQLAlchemy's synchronous driver."""
+    return "postgresql+psycopg://" + url.split("://", 1)[1]
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Apply what is missing; safe to run again."""
+    command.upgrade(alembic_config(url), revision)
+
+
+def head_revision() -> str | None:
+    """The newest revision that this code knows."""
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
+async def require_current(connection: Any) -> None:
+    """Refuse a database whose schema is not the one that this code was written for.
+
+    Raises:
+        PermanentError: `schema_outdated`.
+    """
+    exists = await connection.fetchval("SELECT to_regclass('public.alembic_version') IS NOT NULL")
+    found = await connection.fetchval("SELECT version_num FROM public.alembic_version") if exists else None
+    if found != head_revision():
+        raise PermanentError(
+            "schema_outdated",
+            f"the database is at revision {found}, this code needs {head_revision()}: run `terrafusion migrate`",
+        )

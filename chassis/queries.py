@@ -1,0 +1,212 @@
+"""All SQL of the chassis."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from chassis.outbox import OutboxMessage
+
+Row = asyncpg.Record
+
+
+async def insert_outbox(connection: Any, messages: Sequence[OutboxMessage]) -> None:
+    """Write events beside the change that they tell of."""
+    await connection.execute(
+        "INSERT INTO chassis.outbox (id, county, subject, headers, body)"
+        " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::text[])"
+        " ON CONFLICT (id) DO NOTHING",
+        [m.id for m in messages],
+        [m.county for m in messages],
+        [m.subject for m in messages],
+        [m.headers for m in messages],
+        [m.body for m in messages],
+    )
+
+
+async def delete_outbox(connection: Any, ids: Sequence[UUID]) -> None:
+    """Forget events that the bus has acknowledged."""
+    await connection.execute("DELETE FROM chassis.outbox WHERE id = ANY($1::uuid[])", ids)
+
+
+async def lock_outbox(connection: Any, *, older_than: timedelta, limit: int) -> list[OutboxMessage]:
+    """The oldest events that nobody is sending right now, locked until the transaction ends."""
+    rows = await connection.fetch(
+        "SELECT id, county, subject, headers, body FROM chassis.outbox WHERE created_at <= now() - $1::interval"
+        " ORDER BY position LIMIT $2 FOR UPDATE SKIP LOCKED",
+        older_than,
+        limit,
+    )
+    return [OutboxMessage(r["id"], r["county"], r["subject"], r["headers"], r["body"]) for r in rows]
+
+
+async def outbox_lag(connection: Any) -> tuple[int, float]:
+    """How many events wait, and for how many seconds the oldest of them."""
+    row = await connection.fetchrow(
+        "SELECT count(*) AS waiting, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS seconds"
+        " FROM chassis.outbox"
+    )
+    return row["waiting"], max(row["seconds"], 0.0)
+
+
+async def record_delivery(connection: Any, county: str, *, consumer: str, event_id: str) -> bool:
+    """Remember a delivery; false where it was known."""
+    status = await connection.execute(
+        "INSERT INTO chassis.inbox (county, consumer, event_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        county,
+        consumer,
+        event_id,
+    )
+    return str(status).endswith(" 1")
+
+
+async def forget_deliveries(connection: Any, *, older_than: timedelta) -> int:
+    """Drop inbox rows that no redelivery can reach any more."""
+    status = await connection.execute("DELETE FROM chassis.inbox WHERE received_at < now() - $1::interval", older_than)
+    return int(str(status).rsplit(" ", 1)[1])
+
+
+async def claim_job(connection: Any, county: str, job_id: UUID, *, owner: str, lease: timedelta) -> Row | None:
+    """Take a job that waits, or one whose worker has been silent for longer than the lease."""
+    return await connection.fetchrow(  # type: ignore[no-any-return]
+        "UPDATE chassis.job SET status = 'running', attempt = attempt + 1, owner = $3, heartbeat_at = now(),"
+        " not_before = NULL, started_at = coalesce(started_at, now())"
+        " WHERE county = $1 AND id = $2 AND ("
+        "  (status = 'queued' AND (not_before IS NULL OR not_before <= now() + interval '100 milliseconds'))"
+        "  OR (status = 'running' AND heartbeat_at < now() - $4::interval))"
+        " RETURNING *, deadline < now() AS expired",
+        county,
+        job_id,
+        owner,
+        lease,
+    )
+
+
+async def read_claim(connection: Any, county: str, job_id: UUID) -> Row | None:
+    """Why a job could not be claimed: its status, and the seconds until it may be tried again."""
+    return await connection.fetchrow(  # type: ignore[no-any-return]
+        "SELECT status, attempt, kind, greatest(extract(epoch FROM not_before - now()), 0)::float8 AS wait_seconds,"
+        " extract(epoch FROM now() - heartbeat_at)::float8 AS silent_seconds"
+        " FROM chassis.job WHERE county = $1 AND id = $2",
+        county,
+        job_id,
+    )
+
+
+async def beat(connection: Any, county: str, job_id: UUID, *, attempt: int) -> Row | None:
+    """Say that the worker lives; nothing where the job is no longer this attempt's."""
+    return await connection.fetchrow(  # type: ignore[no-any-return]
+        "UPDATE chassis.job SET heartbeat_at = now() WHERE county = $1 AND id = $2 AND attempt = $3"
+        " AND status IN ('running', 'cancelling') RETURNING status, deadline < now() AS expired",
+        county,
+        job_id,
+        attempt,
+    )
+
+
+async def save_progress(connection: Any, county: str, job_id: UUID, *, attempt: int, progress: dict[str, Any]) -> bool:
+    """Store how far the job is; false where it is no longer this attempt's."""
+    status = await connection.execute(
+        "UPDATE chassis.job SET progress = $4, heartbeat_at = now() WHERE county = $1 AND id = $2"
+        " AND attempt = $3 AND status IN ('running', 'cancelling')",
+        county,
+        job_id,
+        attempt,
+        progress,
+    )
+    return str(status).endswith(" 1")
+
+
+async def succeed_job(
+    connection: Any,
+    county: str,
+    job_id: UUID,
+    *,
+    attempt: int,
+    result: dict[str, Any],
+    artifacts: list[dict[str, Any]],
+) -> bool:
+    """End the job well; false where it was cancelled or taken over meanwhile."""
+    status = await connection.execute(
+        "UPDATE chassis.job SET status = 'succeeded', result = $4, artifacts = $5, error = NULL,"
+        " finished_at = now(), heartbeat_at = NULL"
+        " WHERE county = $1 AND id = $2 AND attempt = $3 AND status = 'running'",
+        county,
+        job_id,
+        attempt,
+        result,
+        artifacts,
+    )
+    return str(status).endswith(" 1")
+
+
+async def end_job(
+    connection: Any, county: str, job_id: UUID, *, attempt: int, status: str, error: dict[str, Any] | None
+) -> bool:
+    """End the job as failed or cancelled; false where it ended before or is another attempt's."""
+    done = await connection.execute(
+        "UPDATE chassis.job SET status = $4, error = $5, finished_at = now(), heartbeat_at = NULL"
+        " WHERE county = $1 AND id = $2 AND attempt = $3 AND finished_at IS NULL",
+        county,
+        job_id,
+        attempt,
+        status,
+        error,
+    )
+    return str(done).endswith(" 1")
+
+
+async def requeue_job(
+    connection: Any, county: str, job_id: UUID, *, attempt: int, wait: timedelta, error: dict[str, Any] | None
+) -> bool:
+    """Let a job wait for its next start; false where it is not this attempt's or is being cancelled."""
+    done = await connection.execute(
+        "UPDATE chassis.job SET status = 'queued', not_before = now() + $4::interval, error = $5,"
+        " heartbeat_at = NULL, owner = NULL, published_at = now()"
+        " WHERE county = $1 AND id = $2 AND attempt = $3 AND status = 'running'",
+        county,
+        job_id,
+        attempt,
+        wait,
+        error,
+    )
+    return str(done).endswith(" 1")
+
+
+async def take_lost_jobs(connection: Any, *, silence: timedelta, limit: int) -> list[Row]:
+    """Jobs that should have been delivered or finished by now, marked as published again.
+
+    JetStream acknowledges before it syncs to disk; after a power cut it may lack a message that the outbox has
+    already forgotten. A job that waits, or runs without a heartbeat, for longer than `silence` is such a one.
+    """
+    return await connection.fetch(  # type: ignore[no-any-return]
+        "UPDATE chassis.job SET published_at = now() WHERE (county, id) IN ("
+        " SELECT county, id FROM chassis.job WHERE finished_at IS NULL"
+        "  AND published_at < now() - $1::interval"
+        "  AND (status = 'queued' AND coalesce(not_before, published_at) < now() - $1::interval"
+        "   OR status IN ('running', 'cancelling') AND heartbeat_at < now() - $1::interval)"
+        "  AND NOT EXISTS (SELECT FROM chassis.outbox o WHERE o.id = job.id)"
+        " ORDER BY published_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING *",
+        silence,
+        limit,
+    )
+
+
+async def read_job(connection: Any, county: str, job_id: UUID) -> Row | None:
+    """One job, whole."""
+    return await connection.fetchrow(  # type: ignore[no-any-return]
+        "SELECT * FROM chassis.job WHERE county = $1 AND id = $2", county, job_id
+    )
+
+
+async def restart_job(connection: Any, county: str, job_id: UUID) -> Row | None:
+    """Queue a job again that ended without success; nothing where it did not."""
+    return await connection.fetchrow(  # type: ignore[no-any-return]
+        "UPDATE chassis.job SET status = 'queued', error = NULL, result = NULL, artifacts = '[]', finished_at = NULL,"
+        " not_before = NULL, owner = NULL, progress = '{}', published_at = now()"
+        " WHERE county = $1 AND id = $2 AND status IN ('failed', 'cancelled') RETURNING *",
+        county,
+        job_id,
+    )

@@ -1,0 +1,86 @@
+"""The relay service: sends what a crash left in the outbox and publishes again what the bus has lost."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from faststream import ContextRepo
+from pydantic import Field
+
+from chassis import queries, telemetry
+from chassis.jobs import JobRouter
+from chassis.relay import EVERY_COUNTY, reconcile, sweep
+from chassis.service import Service
+from chassis.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
+
+
+class RelaySettings(ServiceSettings):
+    """How often the relay looks."""
+
+    sweep_interval: timedelta = Field(default=timedelta(seconds=1), title="time between looks at the outbox")
+    sweep_age: timedelta = Field(default=timedelta(seconds=2), title="age from which an event counts as left behind")
+    reconcile_interval: timedelta = Field(default=timedelta(seconds=15), title="time between looks for lost jobs")
+    reconcile_silence: timedelta = Field(
+        default=timedelta(seconds=90), title="silence after which a job counts as lost by the bus"
+    )
+    inbox_age: timedelta = Field(default=timedelta(days=35), title="how long deliveries are remembered")
+
+
+class Relay(Service):
+    """A service without jobs of its own: three loops."""
+
+    def __init__(self, settings: RelaySettings) -> None:
+        super().__init__("relay", router=JobRouter(), settings=settings)
+        self.relay_settings = settings
+
+    @asynccontextmanager
+    async def lifespan(self, context: ContextRepo) -> AsyncIterator[None]:
+        """The loops live as long as the service does."""
+        settings = self.relay_settings
+        async with super().lifespan(context):
+            loops = [
+                asyncio.create_task(every(settings.sweep_interval, self._sweep)),
+                asyncio.create_task(every(settings.reconcile_interval, self._reconcile)),
+                asyncio.create_task(every(timedelta(hours=1), self._forget)),
+            ]
+            yield
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def _sweep(self) -> None:
+        assert self.client is not None
+        while sent := await sweep(self.database, self.client.jetstream(), older_than=self.relay_settings.sweep_age):
+            telemetry.EVENTS_SWEPT.inc(sent)
+        async with self.database.read(EVERY_COUNTY) as connection:
+            waiting, seconds = await queries.outbox_lag(connection)
+        telemetry.OUTBOX_WAITING.set(waiting)
+        telemetry.OUTBOX_LAG.set(seconds)
+
+    async def _reconcile(self) -> None:
+        lost = await reconcile(self.database, silence=self.relay_settings.reconcile_silence)
+        if lost:
+            telemetry.JOBS_RECONCILED.inc(lost)
+            log.warning("jobs published again", extra={"count": lost})
+
+    async def _forget(self) -> None:
+        async with self.database.begin(EVERY_COUNTY) as unit:
+            await queries.forget_deliveries(unit.connection, older_than=self.relay_settings.inbox_age)
+
+
+async def every(interval: timedelta, action: Callable[[], Awaitable[None]]) -> None:
+    """Repeat an action for ever; an outage is logged and survived."""
+    while True:
+        try:
+            await action()
+        except Exception as error:  # noqa: BLE001 whatever it was, the next round may succeed
+            log.warning("will look again", extra={"reason": repr(error), "loop": action.__name__})
+        await asyncio.sleep(interval.total_seconds())
+
+
+relay = Relay(RelaySettings())
+app = relay.app()

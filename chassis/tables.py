@@ -1,0 +1,72 @@
+"""The tables that the chassis owns, and the row-level security that every table gets."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+metadata = MetaData(schema="chassis")
+_now = text("now()")
+
+job = Table(
+    "job",
+    metadata,
+    Column("county", Text, primary_key=True),
+    Column("id", UUID, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="queued"),
+    Column("priority", Text, nullable=False, server_default="normal"),
+    Column("parameters", JSONB, nullable=False),
+    Column("request_digest", Text, nullable=False, comment="sha256 of the canonical request body"),
+    Column("idempotency_key", Text),
+    Column("requested_by", Text, nullable=False),
+    Column("deadline", DateTime(timezone=True)),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("owner", Text, comment="the worker process that runs it"),
+    Column("heartbeat_at", DateTime(timezone=True)),
+    Column("not_before", DateTime(timezone=True), comment="a retry waits until then"),
+    Column("progress", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("error", JSONB),
+    Column("result", JSONB),
+    Column("artifacts", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
+    Column("traceparent", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("published_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    UniqueConstraint("county", "requested_by", "idempotency_key", name="job_idempotency_key"),
+    Index("job_unended", "status", "published_at", postgresql_where=text("finished_at IS NULL")),
+    Index("job_newest", "county", text("created_at DESC"), text("id DESC")),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("position", BigInteger, Identity(always=True), nullable=False, unique=True),
+    Column("county", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("headers", JSONB, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("county", Text, primary_key=True),
+    Column("consumer", Text, primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("received_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Index("inbox_received_at", "received_at"),
+)

@@ -1,0 +1,70 @@
+"""OpenTelemetry traces by configuration alone, and Prometheus metrics."""
+
+import os
+
+from opentelemetry import trace
+from opentelemetry.propagate import inject
+from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from prometheus_client import Counter, Gauge, Histogram
+
+from contracts.subjects import JobKind
+
+_DURATION_BUCKETS = (0.01, 0.05, 0.25, 1, 5, 15, 60, 300, 900, 3600)
+
+JOBS_SUBMITTED = {kind: Counter(f"{kind}_jobs_submitted", f"{kind} jobs asked for", ["county"]) for kind in JobKind}
+JOBS_FAILED = {
+    kind: Counter(f"{kind}_jobs_failed", f"{kind} jobs that ended without a result", ["county", "code"])
+    for kind in JobKind
+}
+JOB_SECONDS = {
+    kind: Histogram(
+        f"{kind}_processing_duration_seconds",
+        f"time from start to end of {kind} jobs",
+        ["county", "status"],
+        buckets=_DURATION_BUCKETS,
+    )
+    for kind in JobKind
+}
+OUTBOX_WAITING = Gauge("terrafusion_outbox_waiting_events", "events that wait in the outbox")
+OUTBOX_LAG = Gauge("terrafusion_outbox_lag_seconds", "age of the oldest event in the outbox")
+EVENTS_SWEPT = Counter("terrafusion_outbox_swept_events", "events that the sweeper sent after a crash")
+JOBS_RECONCILED = Counter("terrafusion_jobs_reconciled", "jobs that were published again because the bus lacked them")
+DEAD_LETTERS = Counter("terrafusion_dead_letters", "messages that could not be handled", ["service", "code"])
+CONSUMER_PENDING = Gauge("terrafusion_consumer_pending_messages", "messages that wait for a consumer", ["consumer"])
+
+
+def configure(service: str) -> TracerProvider:
+    """Send spans where the environment says: `OTEL_EXPORTER_OTLP_ENDPOINT`, `APPLICATIONINSIGHTS_CONNECTION_STRING`.
+
+    Without either, trace ids are still made and carried, and no span is kept.
+    """
+    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service, SERVICE_NAMESPACE: "terrafusion"}))
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 only where asked for
+            OTLPSpanExporter,
+        )
+
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    if os.environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"):
+        from azure.monitor.opentelemetry.exporter import (  # noqa: PLC0415 heavy, and only where asked for
+            AzureMonitorTraceExporter,
+        )
+
+        provider.add_span_processor(BatchSpanProcessor(AzureMonitorTraceExporter()))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+def current_traceparent() -> str | None:
+    """The W3C `traceparent` of the current span."""
+    carrier: dict[str, str] = {}
+    inject(carrier)
+    return carrier.get("traceparent")
+
+
+def trace_id_of(traceparent: str | None) -> str | None:
+    """The trace id in a `traceparent`."""
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) == 4 else None

@@ -1,0 +1,235 @@
+"""Runs a kind's jobs as they are delivered: exactly one ending, however often a message comes."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from pydantic import ValidationError
+
+from chassis import queries
+from chassis.database import UnitOfWork
+from chassis.errors import JobStoppedError, PermanentError
+from chassis.jobs import JobDefinition, RunningJob, Tools, cancel_and_wait, mark_failed, running_job, to_error
+from chassis.logs import current_job
+from chassis.middleware import RetryLaterError
+from chassis.outbox import derived_id, to_json
+from chassis.settings import ServiceSettings
+from chassis.telemetry import JOB_SECONDS, JOBS_FAILED
+from contracts.api.jobs import JobError
+from contracts.events.chassis import DeadLettered
+from contracts.events.jobs import JobCancelled, JobFailed, JobRequested, JobStarted
+from contracts.subjects import JobFact, job_subject
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Runs the jobs of one kind in one process."""
+
+    def __init__(self, definition: JobDefinition, tools: Tools, settings: ServiceSettings) -> None:
+        self.definition = definition
+        self.tools = tools
+        self.settings = settings
+        self.name = f"{tools.service}@{platform.node()}:{os.getpid()}"
+        self.running: dict[UUID, RunningJob] = {}
+
+    async def receive(self, requested: JobRequested) -> None:
+        """Do the job that a message asks for, unless it is done or in other hands."""
+        token = current_job.set(str(requested.job_id))
+        try:
+            job, parameters = await self._claim(requested)
+            if job is not None:
+                await self._run(job, parameters)
+        finally:
+            current_job.reset(token)
+
+    def cancel(self, job_id: UUID) -> None:
+        """Ask a job that runs here to stop."""
+        if job := self.running.get(job_id):
+            job.ask_to_stop("job_cancelled", "the job was cancelled")
+
+    async def _claim(self, requested: JobRequested) -> tuple[RunningJob | None, dict[str, Any]]:
+        async with self.tools.database.begin(requested.county) as unit:
+            row = await queries.claim_job(
+                unit.connection,
+                requested.county,
+                requested.job_id,
+                owner=self.name,
+                lease=self.settings.job_lease,
+            )
+            if row is None:
+                await self._leave(unit, requested)
+                return None, {}
+            job = running_job(row, self.tools)
+            await job.say(unit, JobStarted)
+        return job, row["parameters"]
+
+    async def _leave(self, unit: UnitOfWork, requested: JobRequested) -> None:
+        """A job that cannot be claimed: ended (nothing to do), waiting, in other hands, or abandoned."""
+        found = await queries.read_claim(unit.connection, requested.county, requested.job_id)
+        if found is None:
+            raise PermanentError("job_unknown", f"there is no job {requested.job_id} in {requested.county}")
+        lease_seconds = self.settings.job_lease.total_seconds()
+        if found["status"] == "queued":
+            raise RetryLaterError(max(found["wait_seconds"], 0.05))
+        silent_seconds = found["silent_seconds"] or 0.0
+        if found["status"] == "cancelling" and silent_seconds >= lease_seconds:
+            await self._end_cancelled(unit, requested, found["attempt"])
+        elif found["status"] in {"running", "cancelling"}:
+            raise RetryLaterError(max(lease_seconds - silent_seconds, 0.05) + 0.05)
+
+    async def _end_cancelled(self, unit: UnitOfWork, requested: JobRequested, attempt: int) -> None:
+        row = await queries.read_job(unit.connection, requested.county, requested.job_id)
+        assert row is not None
+        job = running_job(row, self.tools)
+        await queries.end_job(unit.connection, job.county, job.id, attempt=attempt, status="cancelled", error=None)
+        await job.say(unit, JobCancelled)
+
+    async def _run(self, job: RunningJob, parameters: dict[str, Any]) -> None:
+        started = time.monotonic()
+        self.running[job.id] = job
+        work = asyncio.ensure_future(self._work(job, parameters))
+        beat = asyncio.create_task(self._beat(job, work))
+        status = "succeeded"
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await self._interrupted(job, work)
+            raise
+        except Exception as error:  # noqa: BLE001 whatever went wrong, the job must end or wait
+            status = await self._failed(job, error)
+        finally:
+            await cancel_and_wait(beat)
+            self.running.pop(job.id, None)
+            JOB_SECONDS[job.kind].labels(job.county, status).observe(time.monotonic() - started)
+
+    async def _work(self, job: RunningJob, parameters: dict[str, Any]) -> None:
+        try:
+            validated = self.definition.parameters.model_validate(parameters)
+        except ValidationError as error:
+            problems = [{"field": ".".join(map(str, e["loc"])), "message": e["msg"]} for e in error.errors()]
+            raise PermanentError(
+                "parameters_invalid", "the job's parameters are not valid", details={"errors": problems}
+            ) from error
+        job.check()
+        try:
+            await self.definition.handler(job, validated)
+        except asyncio.CancelledError:
+            job.check()
+            raise
+        if not job.completed:
+            raise PermanentError("job_incomplete", f"the {job.kind} handler ended without completing the job")
+
+    async def _beat(self, job: RunningJob, work: "asyncio.Future[None]") -> None:
+        """Keep the lease; learn of a cancellation, a deadline or another owner."""
+        interval = self.settings.job_lease.total_seconds() / 4
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                async with self.tools.database.begin(job.county) as unit:
+                    row = await queries.beat(unit.connection, job.county, job.id, attempt=job.attempt)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                log.warning("no heartbeat", extra={"reason": repr(error)})
+                continue
+            if row is None and not work.done() and not job.completed:
+                job.ask_to_stop("job_taken_over", "another worker has the job")
+                work.cancel()
+            elif row is not None and row["status"] == "cancelling":
+                job.ask_to_stop("job_cancelled", "the job was cancelled")
+            elif row is not None and row["expired"]:
+                job.ask_to_stop("deadline_exceeded", "the job was not done by its deadline")
+
+    async def _failed(self, job: RunningJob, error: Exception) -> str:
+        """End the job or let it wait for another start; returns the status for the metrics."""
+        if job.completed:
+            log.warning("an error after the job had ended", extra={"reason": repr(error)})
+            return "succeeded"
+        if isinstance(error, JobStoppedError) and error.code == "job_taken_over":
+            return "taken_over"
+        if isinstance(error, JobStoppedError) and error.code == "job_cancelled":
+            await self._end(job, "cancelled", None)
+            return "cancelled"
+        mark_failed(error)
+        known = to_error(error)
+        final = isinstance(error, (PermanentError, JobStoppedError)) or job.attempt >= self.settings.job_attempts
+        log.log(
+            logging.ERROR if final else logging.WARNING,
+            "job attempt failed",
+            extra={"code": known.code, "attempt": job.attempt, "error_type": type(error).__name__},
+            exc_info=error if known.code == "internal_error" else None,
+        )
+        if not final:
+            await self._retry(job, known)
+        await self._end(job, "failed", known)
+        JOBS_FAILED[job.kind].labels(job.county, known.code).inc()
+        return "failed"
+
+    async def _retry(self, job: RunningJob, error: JobError) -> None:
+        """Queue the job again and ask for the message after the same wait."""
+        wait = self.settings.job_retry_delay * 2 ** (job.attempt - 1)
+        wait = min(wait, timedelta(minutes=10)) * (0.8 + 0.4 * (job.id.int % 1000) / 1000)
+        async with self.tools.database.begin(job.county) as unit:
+            kept = await queries.requeue_job(
+                unit.connection,
+                job.county,
+                job.id,
+                attempt=job.attempt,
+                wait=wait,
+                error=error.model_dump(mode="json"),
+            )
+        if kept:
+            raise RetryLaterError(wait.total_seconds())
+        raise RetryLaterError(0.1)  # cancelled at this moment: the next delivery ends it
+
+    async def _end(self, job: RunningJob, status: str, error: JobError | None) -> None:
+        async with self.tools.database.begin(job.county) as unit:
+            known = error.model_dump(mode="json") if error else None
+            ended = await queries.end_job(
+                unit.connection, job.county, job.id, attempt=job.attempt, status=status, error=known
+            )
+            if not ended:
+                return
+            if error is None:
+                await job.say(unit, JobCancelled)
+                return
+            await job.say(unit, JobFailed, error=error)
+            await unit.publish(
+                self._dead_letter(job, error),
+                event_id=str(derived_id(job.id, f"dead_letter:{job.attempt}")),
+            )
+
+    def _dead_letter(self, job: RunningJob, error: JobError) -> DeadLettered:
+        body = {"job_id": str(job.id), "county": job.county, "kind": job.kind.value}
+        return DeadLettered(
+            county=job.county,
+            occurred_at=datetime.now(UTC),
+            service=self.tools.service,
+            original_subject=job_subject(job.kind, JobFact.REQUESTED, job.county),
+            original_body=to_json(body),
+            code=error.code,
+            reason=error.message,
+            deliveries=job.attempt,
+            job_id=job.id,
+            details=error.details,
+        )
+
+    async def _interrupted(self, job: RunningJob, work: "asyncio.Future[None]") -> None:
+        """The process is asked to end: hand the job back so that another worker has it at once."""
+        job.ask_to_stop("job_taken_over", "the worker is shutting down")
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await work
+        if job.completed:
+            return
+        with contextlib.suppress(Exception):
+            async with self.tools.database.begin(job.county) as unit:
+                await queries.requeue_job(
+                    unit.connection, job.county, job.id, attempt=job.attempt, wait=timedelta(0), error=None
+                )

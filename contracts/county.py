@@ -1,0 +1,64 @@
+"""The shape of a county's configuration: `deploy/counties/<county>/county.yaml`."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.subjects import COUNTY_PATTERN
+
+
+class Section(BaseModel):
+    """A part of a county file: a misspelt key is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SaleValidity(Section):
+    """Which sales count as arm's length, by the source's validity codes."""
+
+    qualified_codes: tuple[str, ...] = Field(description="codes that make a sale qualified")
+    null_is_qualified: bool = Field(default=False, description="whether a sale without a code is qualified")
+    minimum_price_usd: float = Field(default=0, ge=0, description="cheaper sales are never qualified")
+
+
+class ReportSettings(Section):
+    """What reports say of the county."""
+
+    assessor_office: str = Field(default="Office of the Assessor")
+    legal_assessment_level: float = Field(default=1.0, gt=0, le=2, description="assessed over market value by law")
+    single_family_use_codes: tuple[str, ...] = ()
+
+
+class ExportSettings(Section):
+    """What the county hands out as GIS files."""
+
+    formats: tuple[str, ...] = ("gpkg", "shapefile", "geojson")
+    default_format: str = "gpkg"
+    default_crs: str | None = Field(default=None, description="null: the county's own CRS")
+    default_fields: tuple[str, ...] | None = Field(default=None, description="null: every public field")
+
+
+class County(Section):
+    """One county."""
+
+    county: str = Field(pattern=COUNTY_PATTERN)
+    name: str
+    state: str = Field(pattern=r"^[A-Z]{2}$")
+    epsg: int = Field(description="the CRS of the county's parcel geometry")
+    time_zone: str = Field(description="IANA name; source timestamps are local to it")
+    tax_year: int | None = Field(default=None, description="null: the newest year in the record")
+    data_end: str | None = Field(default=None, description="the last day that the source's sales cover, ISO 8601")
+    sale_validity: SaleValidity
+    residential_use_codes: tuple[str, ...] = ()
+    vacant_use_codes: tuple[str, ...] = ()
+    reports: ReportSettings = ReportSettings()
+    gis_export: ExportSettings = ExportSettings()
+
+
+class CountyUser(Section):
+    """A line of `rbac/<county>_users.json`; passwords never stand there."""
+
+    username: str
+    roles: tuple[Literal["system_admin", "county_admin", "assessor", "analyst", "vendor"], ...]
+    permissions: tuple[str, ...] = ()
+    oidc_subject: str | None = None
