@@ -1,0 +1,1 @@
+"""Turns rows into a report's document, without reading or writing anything."""
