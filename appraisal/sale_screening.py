@@ -1,0 +1,43 @@
+"""Which sales are evidence of market value."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScreeningRules:
+    """What a sale must be to count; dates are inclusive."""
+
+    from_date: date
+    to_date: date
+    minimum_price_usd: float = 1_000.0
+
+
+def screen_sales(sales: pl.DataFrame, rules: ScreeningRules) -> tuple[pl.DataFrame, dict[str, int]]:
+    """The sales that count, ordered by date and id, and how many were refused for which reason.
+
+    Needs sale_id, sale_date, sale_price_usd; is_qualified and parcel_count are honoured where present. A sale
+    is refused for the first reason that holds: `no_date`, `no_price` (missing or not positive),
+    `nominal_price`, `not_qualified` (also when not known), `several_parcels`, `after_period`,
+    `before_period`. Rules of thumb of the IAAO Standard on Verification and Adjustment of Sales, chapter 5.
+    """
+    price = pl.col("sale_price_usd").cast(pl.Float64, strict=False)
+    day = pl.col("sale_date").cast(pl.Date)
+    reasons: dict[str, pl.Expr] = {
+        "no_date": day.is_null(),
+        "no_price": price.is_null() | price.is_nan() | (price <= 0),
+        "nominal_price": price < rules.minimum_price_usd,
+        "after_period": day > rules.to_date,
+        "before_period": day < rules.from_date,
+    }
+    if "is_qualified" in sales.columns:
+        reasons["not_qualified"] = ~pl.col("is_qualified").fill_null(value=False)
+    if "parcel_count" in sales.columns:
+        reasons["several_parcels"] = pl.col("parcel_count").fill_null(1) > 1
+    first = pl.coalesce(*(pl.when(holds).then(pl.lit(reason)) for reason, holds in reasons.items()))
+    judged = sales.with_columns(_refused=first, sale_price_usd=price, sale_date=day)
+    counts = judged.filter(pl.col("_refused").is_not_null()).group_by("_refused").len().sort("_refused")
+    kept = judged.filter(pl.col("_refused").is_null()).drop("_refused").sort("sale_date", "sale_id")
+    return kept, dict(counts.iter_rows())

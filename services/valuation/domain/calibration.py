@@ -1,0 +1,114 @@
+"""How the members of a blend are weighed, its level set, and how far off its values usually are.
+
+All of it is learned from folds in time order inside the training sales: each fold's sales are valued by
+members fitted on older sales only.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from appraisal.ratio_statistics import prb_of
+from services.valuation.domain.properties import FloatArray
+
+COVERAGE = 0.90
+NEAR = 0.10  # confidence is the chance of a value within 10 % of the price
+WEIGHT_STEPS = 20
+LARGEST_STRETCH = 0.05
+SMALLEST_SCALE = 0.25  # of the usual one: no parcel is surer than that
+
+
+@dataclass(frozen=True)
+class Level:
+    """Corrects values to a median ratio of 1 and stretches them about their middle for vertical equity."""
+
+    middle: float = 0.0
+    factor: float = 0.0
+    stretch: float = 1.0
+
+    def apply(self, value_usd: FloatArray) -> FloatArray:
+        """Values at level."""
+        log_value = np.log(value_usd)
+        corrected: FloatArray = np.exp(self.factor + self.middle + self.stretch * (log_value - self.middle))
+        return corrected
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Split-conformal precision: how large errors are for a parcel as hard to value as this one."""
+
+    coefficients: FloatArray
+    reach: float
+    scaled_errors: FloatArray
+
+    def scale(self, difficulty: FloatArray) -> FloatArray:
+        """Usual absolute log error, by difficulty."""
+        usual: FloatArray = np.maximum(difficulty @ self.coefficients, SMALLEST_SCALE * self.coefficients[0])
+        return usual
+
+    def interval(self, value_usd: FloatArray, difficulty: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Low and high end of the 90 % interval, USD."""
+        factor = np.exp(self.reach * self.scale(difficulty))
+        return value_usd / factor, value_usd * factor
+
+    def confidence(self, difficulty: FloatArray) -> FloatArray:
+        """Share of fold errors within 10 % at this difficulty: the chance that the value is so near."""
+        near = np.log1p(NEAR) / self.scale(difficulty)
+        found = np.searchsorted(self.scaled_errors, near, side="right")
+        return np.asarray(found / (len(self.scaled_errors) + 1.0), dtype=float)
+
+
+def best_weights(member_usd: FloatArray, price_usd: FloatArray) -> FloatArray:
+    """Weights of the members (columns), in steps of 0.05 and 1 in sum, with the least mean absolute log error.
+
+    Errors are taken about each mix's own median, as the level is set afterwards.
+    """
+    best, weights = np.inf, np.full(member_usd.shape[1], 1.0 / member_usd.shape[1])
+    for steps in product(range(WEIGHT_STEPS + 1), repeat=member_usd.shape[1]):
+        if sum(steps) != WEIGHT_STEPS:
+            continue
+        candidate = np.array(steps) / WEIGHT_STEPS
+        error = np.log(member_usd @ candidate / price_usd)
+        loss = float(np.mean(np.abs(error - np.median(error))))
+        if loss < best - 1e-9:
+            best, weights = loss, candidate
+    return weights
+
+
+def learn_level(value_usd: FloatArray, price_usd: FloatArray) -> Level:
+    """The level correction; of the stretch that would bring the PRB to 0, half, and no more than 5 %."""
+    middle = float(np.median(np.log(value_usd)))
+    low, high = 1.0, 1.0 + 4 * LARGEST_STRETCH
+    for _ in range(20):
+        stretch = (low + high) / 2
+        bias, _ = prb_of(Level(middle, 0.0, stretch).apply(value_usd), price_usd, 0.95)
+        low, high = (stretch, high) if bias is not None and bias < 0 else (low, stretch)
+    stretch = min(1.0 + (low - 1.0) / 2, 1.0 + LARGEST_STRETCH)
+    stretched = Level(middle, 0.0, stretch).apply(value_usd)
+    return Level(middle, -float(np.median(np.log(stretched / price_usd))), stretch)
+
+
+def learn_precision(value_usd: FloatArray, price_usd: FloatArray, difficulty: FloatArray) -> Precision:
+    """Error scale by difficulty (first column ones, none negative) and the conformal reach over it."""
+    error = np.abs(np.log(value_usd / price_usd))
+    coefficients = _usual_error(error, difficulty)
+    scaled = np.sort(error / np.maximum(difficulty @ coefficients, SMALLEST_SCALE * coefficients[0]))
+    rank = min(int(np.ceil((len(scaled) + 1) * COVERAGE)), len(scaled)) - 1
+    return Precision(coefficients, float(scaled[rank]), scaled)
+
+
+def _usual_error(error: FloatArray, difficulty: FloatArray) -> FloatArray:
+    """Least squares with errors capped, so that one wrong price does not set the scale; none negative."""
+    capped = np.minimum(error, max(5 * float(np.median(error)), 1e-6))
+    kept = np.arange(difficulty.shape[1])
+    while True:
+        found = np.linalg.lstsq(difficulty[:, kept], capped, rcond=None)[0]
+        if len(kept) == 1 or (found > 0).all():
+            break
+        slopes = np.flatnonzero(found[1:] <= 0) + 1
+        kept = kept[:1] if not len(slopes) else np.delete(kept, slopes)
+    coefficients = np.zeros(difficulty.shape[1])
+    coefficients[kept] = found
+    coefficients[0] = max(coefficients[0], 0.1 * float(np.mean(capped)), 1e-6)
+    return coefficients

@@ -1,0 +1,117 @@
+"""Comparable sales: the nearest in one space of comparability, each adjusted to the subject.
+
+Every dimension of the space is a log price difference: for each characteristic, for location and for time
+what the market makes of the difference; for distance on the ground `DISTANCE_WEIGHT` per spacing of sales. A
+sale that needs little adjustment is a good one.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from services.valuation.domain.evidence import Groundwork
+from services.valuation.domain.grid import Grid, adjust
+from services.valuation.domain.hedonic import LOCATION
+from services.valuation.domain.properties import FloatArray, IntArray, Properties
+from services.valuation.domain.sales import TrainingSales
+
+TIME = "time"
+DISTANCE = "distance"
+DISTANCE_WEIGHT = 0.04  # of one spacing of sales
+RECENCY_WEIGHT = 0.05  # of one year between sale and valuation date
+EVEN_WEIGHT = 0.05  # dissimilarity below which sales weigh about the same
+FAR_RESIDUAL = 4.0  # robust standard deviations: a price that its characteristics do not explain
+BATCH = 4_096
+AS_UNLIKE = 0.2  # dissimilarity at which similarity has fallen to 1 / e
+
+
+@dataclass(frozen=True)
+class Comparables:
+    """Candidate sales, one (the newest) per parcel, in the space of comparability."""
+
+    groundwork: Groundwork
+    sales: TrainingSales
+    lines: tuple[str, ...]
+    parts: FloatArray
+    ground: FloatArray
+    tree: cKDTree
+    count: int
+
+    def predict(self, subjects: Properties) -> FloatArray:
+        """Indicated value in USD, to the cent."""
+        return np.concatenate([grid.indicated_usd for _, grid in self.grids(subjects)] or [np.zeros(0)])
+
+    def contributions(self, properties: Properties, value_usd: FloatArray) -> dict[str, FloatArray]:
+        """The indicated value; the grid says how it came about."""
+        return {"comparables": value_usd}
+
+    def grids(self, subjects: Properties) -> Iterator[tuple[Properties, Grid]]:
+        """The adjustment grids of the subjects, in batches."""
+        for start in range(0, len(subjects), BATCH):
+            batch = subjects.take(np.arange(start, min(start + BATCH, len(subjects))))
+            yield batch, self.grid(batch)
+
+    def grid(self, subjects: Properties) -> Grid:
+        """The `count` most comparable sales of other parcels beside each subject, best first."""
+        parts = _parts(self.groundwork, subjects)
+        ground = _ground(self.groundwork, subjects)
+        row, own = self._nearest(subjects, _space(ground, parts, np.zeros(len(subjects))))
+        years = -self.sales.day[row] / 365.25
+        differences = parts[:, None, :] - self.parts[row]
+        aspects = {line: np.abs(differences[:, :, at]) for at, line in enumerate(self.lines)}
+        aspects[TIME] = years * RECENCY_WEIGHT
+        aspects[DISTANCE] = np.linalg.norm(ground[:, None] - self.ground[row], axis=2)
+        dissimilarity = np.sqrt(sum(aspect**2 for aspect in aspects.values()))
+        weight = np.where(own, 0.0, 1.0 / (EVEN_WEIGHT**2 + dissimilarity**2))
+        log_time = self.sales.log_time_adjustment[row]
+        return adjust(
+            row=row,
+            lines=(*self.lines, TIME),
+            price_usd=self.sales.price_usd[row],
+            log_lines=np.concatenate([differences, log_time[:, :, None]], axis=2),
+            weight=weight,
+            dissimilarity=dissimilarity,
+            aspects=aspects,
+        )
+
+    def _nearest(self, subjects: Properties, position: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Rows of the nearest sales and whether each is the subject's own (only where others run out)."""
+        searched = min(self.count + 2, len(self.sales))
+        distance, row = self.tree.query(position, k=searched)
+        distance, row = distance.reshape(-1, searched), row.reshape(-1, searched)
+        own = self.sales.properties.parcel_id[row] == subjects.parcel_id[:, None]
+        # ties go to the earlier row: candidates are ordered by date and sale id, so the choice is stable
+        order = np.lexsort((row, np.where(own, np.inf, distance.round(12))), axis=1)[:, : self.count]
+        return np.take_along_axis(row, order, 1), np.take_along_axis(own, order, 1)
+
+
+def fit_comparables(groundwork: Groundwork, count: int) -> Comparables:
+    """Candidates for `count` comparables a parcel, without prices that characteristics do not explain."""
+    hedonic = groundwork.hedonic
+    explained = np.abs(hedonic.residual) <= FAR_RESIDUAL * hedonic.sigma
+    newest = {parcel: row for row, parcel in enumerate(groundwork.sales.properties.parcel_id) if explained[row]}
+    sales = groundwork.sales.take(np.array(sorted(newest.values()), dtype=np.int64))
+    parts = _parts(groundwork, sales.properties)
+    ground = _ground(groundwork, sales.properties)
+    space = _space(ground, parts, sales.day)
+    lines = (*hedonic.encoding.groups(), LOCATION)
+    return Comparables(groundwork, sales, lines, parts, ground, cKDTree(space), count)
+
+
+def _parts(groundwork: Groundwork, properties: Properties) -> FloatArray:
+    """Log price by line of the grid; location is the neighbourhood, the place and what nearby sales leave."""
+    parts = groundwork.hedonic.contributions(properties)
+    parts[LOCATION] = parts[LOCATION] + groundwork.surroundings.level(properties)
+    return np.column_stack([*parts.values()])
+
+
+def _ground(groundwork: Groundwork, properties: Properties) -> FloatArray:
+    spacings = groundwork.hedonic.plane.meters(properties) / groundwork.surroundings.spacing_meters
+    ground: FloatArray = spacings * DISTANCE_WEIGHT
+    return ground
+
+
+def _space(ground: FloatArray, parts: FloatArray, day: FloatArray) -> FloatArray:
+    return np.column_stack([ground, parts, day / 365.25 * RECENCY_WEIGHT])

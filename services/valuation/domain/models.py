@@ -1,0 +1,154 @@
+"""The registry of models: one interface, `MODELS[name].fit(sales)` and then `estimate(properties)`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+
+from services.valuation.domain.boosting import fit_boosting
+from services.valuation.domain.calibration import (
+    Level,
+    Precision,
+    best_weights,
+    learn_level,
+    learn_precision,
+)
+from services.valuation.domain.comparables import Comparables, fit_comparables
+from services.valuation.domain.evidence import Groundwork, learn_groundwork
+from services.valuation.domain.properties import FloatArray, Properties
+from services.valuation.domain.regression import Regression
+from services.valuation.domain.sales import TrainingSales
+
+FOLD_STARTS = (0.70, 0.85)  # of the training sales in time order; each fold ends where the next begins
+
+
+class Member(Protocol):
+    """A fitted way of valuing."""
+
+    def predict(self, properties: Properties) -> FloatArray:
+        """Value in USD."""
+
+    def contributions(self, properties: Properties, value_usd: FloatArray) -> dict[str, FloatArray]:
+        """What makes up the value, in USD; adds up to it."""
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Values with their 90 % intervals, confidence and what makes them up; one row per property."""
+
+    value_usd: FloatArray
+    low_usd: FloatArray
+    high_usd: FloatArray
+    confidence: FloatArray
+    contributions: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A model that has seen its sales."""
+
+    name: str
+    members: Mapping[str, Member]
+    weights: FloatArray
+    level: Level
+    precision: Precision
+    comparables: Comparables
+
+    def predict(self, properties: Properties) -> FloatArray:
+        """Value in USD, to the cent."""
+        return self._value(np.column_stack([m.predict(properties) for m in self.members.values()]))
+
+    def estimate(self, properties: Properties) -> Estimates:
+        """Value, interval, confidence and contributions."""
+        by_member = np.column_stack([member.predict(properties) for member in self.members.values()])
+        value = self._value(by_member)
+        difficulty = _difficulty(self.comparables, properties)
+        low, high = self.precision.interval(value, difficulty)
+        return Estimates(
+            value_usd=value,
+            low_usd=low.round(2),
+            high_usd=high.round(2),
+            confidence=self.precision.confidence(difficulty),
+            contributions=self._contributions(properties, by_member, value),
+        )
+
+    def _value(self, by_member: FloatArray) -> FloatArray:
+        mixed = by_member @ self.weights
+        return self.level.apply(mixed).round(2)
+
+    def _contributions(
+        self, properties: Properties, by_member: FloatArray, value: FloatArray
+    ) -> Mapping[str, FloatArray]:
+        if len(self.members) == 1:
+            (member,) = self.members.values()
+            return member.contributions(properties, value)
+        shares = dict(zip(self.members, (by_member * self.weights).T, strict=True))
+        return {**shares, "calibration": value - by_member @ self.weights}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A way of valuing by one member, or by several weighed and calibrated together."""
+
+    name: str
+    members: tuple[str, ...]
+
+    def fit(self, sales: TrainingSales, *, comparables: int = 5) -> FittedModel:
+        """The model of these sales, with `comparables` comparable sales a parcel."""
+        by_member, price, difficulty = self._out_of_fold(sales, comparables)
+        blended = len(self.members) > 1
+        weights = best_weights(by_member, price) if blended else np.ones(1)
+        level = learn_level(by_member @ weights, price) if blended else Level()
+        precision = learn_precision(level.apply(by_member @ weights), price, difficulty)
+        groundwork = learn_groundwork(sales)
+        return FittedModel(
+            name=self.name,
+            members=self._fit_members(groundwork, comparables),
+            weights=weights,
+            level=level,
+            precision=precision,
+            comparables=fit_comparables(groundwork, comparables),
+        )
+
+    def _fit_members(self, groundwork: Groundwork, comparables: int) -> dict[str, Member]:
+        return {name: MEMBERS[name](groundwork, comparables) for name in self.members}
+
+    def _out_of_fold(self, sales: TrainingSales, comparables: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Each member's value, the price at the valuation date and the difficulty of the folds' sales."""
+        values, prices, difficulties = [], [], []
+        edges = [int(share * len(sales)) for share in (*FOLD_STARTS, 1.0)]
+        for start, end in pairwise(edges):
+            groundwork = learn_groundwork(sales.take(np.arange(start)))
+            fold = sales.take(np.arange(start, end))
+            members = self._fit_members(groundwork, comparables).values()
+            values.append(np.column_stack([member.predict(fold.properties) for member in members]))
+            prices.append(np.exp(fold.log_price))
+            difficulties.append(_difficulty(fit_comparables(groundwork, comparables), fold.properties))
+        return np.concatenate(values), np.concatenate(prices), np.concatenate(difficulties)
+
+
+MEMBERS: Mapping[str, Callable[[Groundwork, int], Member]] = MappingProxyType(
+    {
+        "comparables": fit_comparables,
+        "hedonic": lambda groundwork, _: Regression(groundwork.hedonic),
+        "boosting": lambda groundwork, _: fit_boosting(groundwork),
+    }
+)
+MODELS: Mapping[str, Model] = MappingProxyType(
+    {
+        "blend": Model("blend", tuple(MEMBERS)),
+        **{name: Model(name, (name,)) for name in MEMBERS},
+    }
+)
+
+
+def _difficulty(comparables: Comparables, properties: Properties) -> FloatArray:
+    """One, how unlike the comparable sales are, and how far comparables and regression disagree."""
+    grids = [grid for _, grid in comparables.grids(properties)]
+    unlike = np.concatenate([grid.dissimilarity.mean(axis=1) for grid in grids])
+    indicated = np.concatenate([grid.indicated_usd for grid in grids])
+    disagreement = np.abs(comparables.groundwork.hedonic.predict(properties) - np.log(indicated))
+    return np.column_stack([np.ones(len(properties)), unlike, disagreement])
