@@ -57,6 +57,7 @@ def _compile(root: Path, document: Document) -> tuple[bytes, int]:
         package_cache_path=nowhere,
     )
     content = compiler.compile(format="pdf", pdf_standards=["ua-1"], timestamp=document.context.generated_at)
+    assert isinstance(content, bytes)  # a PDF is one file; only images come as a list of pages
     pages = json.loads(compiler.query("<page-count>", field="value", one=True))
     return content, int(pages)
 
