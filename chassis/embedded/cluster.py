@@ -11,6 +11,21 @@ from chassis.embedded.errors import EmbeddedServerError
 _CONTROL_FILE_BYTES = 8192  # src/include/catalog/pg_control.h: PG_CONTROL_FILE_SIZE
 _STATE_LINE = 7  # src/include/utils/pidfile.h: LOCK_FILE_LINE_PM_STATUS, counted from 0
 
+# What PostgreSQL logs when its files are not what it left; the messages are English because LC_ALL is C.
+_DAMAGE = (
+    "pg_control",
+    "control file",
+    "files are incompatible with server",
+    "checkpoint record",
+    "could not find the database system",
+    "is not a valid data directory",
+    "contains invalid data",
+    "contains incorrect checksum",
+    "could not open file",
+    "could not open directory",
+    "startup process failure",
+)
+
 
 @dataclass(frozen=True)
 class Postmaster:
@@ -113,3 +128,14 @@ def check_cluster(cluster: Path, major_version: str) -> None:
             "data_dir_damaged",
             f"{cluster}/global/pg_control has {control_bytes} bytes of {_CONTROL_FILE_BYTES}",
         )
+
+
+def failure_code(log: str) -> str:
+    """Return the code of the error that a server's log shows."""
+    if "could not bind" in log and "already in use" in log:
+        return "port_taken"
+    if "lock file" in log and "already exists" in log:
+        return "data_dir_in_use"
+    if "No space left on device" in log:
+        return "start_failed"
+    return "data_dir_damaged" if any(sign in log for sign in _DAMAGE) else "start_failed"

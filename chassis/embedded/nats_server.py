@@ -227,7 +227,7 @@ class EmbeddedNats:
         return bool(jetstream.get("config", {}).get("store_dir") == str(self.store_dir / "jetstream"))
 
     def _get(self, path: str) -> dict[str, Any]:
-        connection = http.client.HTTPConnection(LOOPBACK, self.monitoring_port, timeout=5)
+        connection = http.client.HTTPConnection(LOOPBACK, self.monitoring_port, timeout=1)
         try:
             connection.request("GET", path)
             body = json.loads(connection.getresponse().read())

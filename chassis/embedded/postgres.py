@@ -18,6 +18,7 @@ from chassis.embedded.accounts import Account, postgres_binaries, reachable_home
 from chassis.embedded.children import Child, spawn, try_lock, write_private
 from chassis.embedded.cluster import (
     check_cluster,
+    failure_code,
     kill_orphans,
     major_version,
     read_postmaster,
@@ -32,16 +33,6 @@ DATABASE = "terrafusion"
 _START_SECONDS = 300.0  # recovery after a crash may read much of the write-ahead log
 _STOP_STEPS = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0))  # fast shutdown, then immediate shutdown
 _PORT_ATTEMPTS = 10
-_DAMAGE = (
-    "pg_control",
-    "control file",
-    "checkpoint record",
-    "could not find the database system",
-    "is not a valid data directory",
-    "contains invalid data",
-    "could not open file",
-    "could not open directory",
-)
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",  # a socket's path may have about 100 characters
@@ -203,7 +194,9 @@ class EmbeddedPostgres:
             databases.create_database(databases.database_url(self.url, "postgres"), DATABASE)
             self._child = child
         except psycopg.Error as error:
-            raise EmbeddedServerError("start_failed", f"PostgreSQL refused us: {error}") from error
+            raise EmbeddedServerError(
+                failure_code(child.log_text()), f"PostgreSQL refused us: {error}\n{child.last_lines()}"
+            ) from error
         finally:
             if self._child is not child:
                 child.end(_STOP_STEPS)
@@ -269,11 +262,9 @@ class EmbeddedPostgres:
         raise self._why_it_ended(child)
 
     def _why_it_ended(self, child: Child) -> EmbeddedServerError:
-        log = child.log_text()
-        if "could not bind" in log and "already in use" in log:
+        code = failure_code(child.log_text())
+        if code == "port_taken":
             return port_taken(self.port, "PostgreSQL")
-        if "lock file" in log and "already exists" in log:
-            return EmbeddedServerError("data_dir_in_use", f"{self._cluster} is served:\n{child.last_lines()}")
-        if any(sign in log for sign in _DAMAGE):
-            return EmbeddedServerError("data_dir_damaged", f"{self._cluster} is damaged:\n{child.last_lines()}")
-        return EmbeddedServerError("start_failed", f"PostgreSQL did not start:\n{child.last_lines()}")
+        return EmbeddedServerError(
+            code, f"PostgreSQL did not start on {self._cluster}; its log ends:\n{child.last_lines()}"
+        )
