@@ -100,7 +100,7 @@ def _to_json(overall: "RatioStudy", groups: "dict[str, RatioStudy] | None") -> d
 
 
 def _print_table(overall: "RatioStudy", groups: "dict[str, RatioStudy] | None") -> None:
-    from rich.box import SIMPLE
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -117,9 +117,10 @@ def _print_table(overall: "RatioStudy", groups: "dict[str, RatioStudy] | None") 
     console.print(table)
     if groups is None:
         return
-    by_group = Table("group", title="By group", box=SIMPLE)
-    for heading in ("n", *STATISTICS):
-        by_group.add_column(heading.replace("_", " "), justify="right", no_wrap=True)
+    by_group = Table(title="By group", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    by_group.add_column("group", overflow="fold")
+    for heading in ("n", *STATISTICS):  # numbers keep their width, names of groups fold
+        by_group.add_column(heading.replace("_", "\n"), justify="right", no_wrap=True)
     for name, study in groups.items():
         values = [_cell(getattr(study, statistic), places=3) for statistic in STATISTICS]
         by_group.add_row(escape(name), str(study.n), *values)
