@@ -8,10 +8,9 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
@@ -22,7 +21,13 @@ from chassis.relay import EVERY_COUNTY, Publisher
 from contracts.events.base import Event
 from contracts.subjects import COUNTY_PATTERN
 
-Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+if TYPE_CHECKING:  # generic for the type checker only
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
 _COUNTY = re.compile(COUNTY_PATTERN)
 _TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK")
 tracer = trace.get_tracer("terrafusion.sql")
@@ -45,7 +50,7 @@ def _traced(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
     return call
 
 
-class TracedConnection(asyncpg.Connection[asyncpg.Record]):
+class TracedConnection(asyncpg.Connection):
     """Spans for statements, and no reset query: we set nothing that outlives a transaction."""
 
     def get_reset_query(self) -> str:

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import threading
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -175,10 +176,10 @@ class RunningJob:
             await self.say(unit, JobSucceeded, result=result, artifacts=tuple(self.artifacts))
         self.completed = True
 
-    async def say(self, unit: UnitOfWork, event: type[JobEvent], *, number: int = 0, **facts: Any) -> None:
+    async def say(self, work: UnitOfWork, event: type[JobEvent], *, number: int = 0, **facts: Any) -> None:
         """Publish one of the job's facts; its id is derived, so a repetition is recognised."""
         identity = derived_id(self.id, f"{event.fact}:{self.attempt}:{number}")
-        await unit.publish(
+        await work.publish(
             event(
                 county=self.county,
                 occurred_at=datetime.now(UTC),
@@ -216,10 +217,15 @@ def to_error(error: BaseException) -> JobError:
 
 
 def mark_failed(error: BaseException) -> None:
-    """Let the trace show the failure."""
+    """Let the trace show the failure: its type and code, not its text, which may hold a row's values."""
     span = trace.get_current_span()
-    span.record_exception(error)
-    span.set_status(StatusCode.ERROR, type(error).__name__)
+    span.set_attribute("exception.type", type(error).__name__)
+    span.set_status(StatusCode.ERROR, to_error(error).code)
+
+
+def frames(error: BaseException) -> list[str]:
+    """Where an exception came from, without its text."""
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
 
 
 async def cancel_and_wait(task: "asyncio.Task[Any]") -> None:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from chassis import queries
 from chassis.database import UnitOfWork
 from chassis.errors import JobStoppedError, PermanentError
-from chassis.jobs import JobDefinition, RunningJob, Tools, cancel_and_wait, mark_failed, running_job, to_error
+from chassis.jobs import JobDefinition, RunningJob, Tools, cancel_and_wait, frames, mark_failed, running_job, to_error
 from chassis.logs import current_job
 from chassis.middleware import RetryLaterError
 from chassis.outbox import derived_id, to_json
@@ -162,8 +162,12 @@ class Worker:
         log.log(
             logging.ERROR if final else logging.WARNING,
             "job attempt failed",
-            extra={"code": known.code, "attempt": job.attempt, "error_type": type(error).__name__},
-            exc_info=error if known.code == "internal_error" else None,
+            extra={
+                "code": known.code,
+                "attempt": job.attempt,
+                "error_type": type(error).__name__,
+                "frames": frames(error) if known.code == "internal_error" else [],
+            },
         )
         if not final:
             await self._retry(job, known)

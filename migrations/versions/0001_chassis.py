@@ -89,6 +89,7 @@ def create_outbox_and_inbox() -> None:
 
 
 def grant() -> None:
+    op.execute("GRANT SELECT ON public.alembic_version TO terrafusion_reader")  # services check it at their start
     op.execute("GRANT USAGE ON SCHEMA chassis TO terrafusion_reader")
     for service in SERVICES:
         role = f"terrafusion_{service}"
