@@ -32,13 +32,13 @@ dd{margin:0}
 def render_html(document: Document) -> bytes:
     """The document as HTML in UTF-8: every text escaped, tables with captions and header scopes."""
     context = document.context
-    place = escape(f"{context.county_name}, {context.state}")
+    place = escape(context.place)
     title = escape(document.title)
     parts = [
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}, {place}</title>',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<style>{STYLE}</style>\n</head>\n<body>\n<main>",
-        f'<p class="quiet">Office of the Assessor, {place}</p>\n<h1>{title}</h1>',
+        f'<p class="quiet">{escape(context.office)}, {place}</p>\n<h1>{title}</h1>',
         f'<p class="quiet">{escape(document.subtitle)}</p>',
         *(part for section in document.sections for part in _section(section, document.confidence_level)),
         "<h2>What was asked, and of which data</h2>",

@@ -65,13 +65,12 @@ def _compile(root: Path, document: Document) -> tuple[bytes, int]:
 def _laid_out(document: Document) -> dict[str, Any]:
     """The document in words, as the template reads it."""
     context = document.context
-    place = f"{context.county_name}, {context.state}"
     level = document.confidence_level
     return {
         "title": document.title,
         "subtitle": document.subtitle,
-        "place": place,
-        "office": f"Office of the Assessor, {place}",
+        "place": context.place,
+        "office": f"{context.office}, {context.place}",
         "generated": written_date(context.generated_at),
         "definition": context.definition_hash,
         "level": f"{written_level(level)} interval" if level else "",

@@ -88,7 +88,7 @@ def _summary_sheet(sheet: Worksheet, document: Document, styles: Styles) -> None
     context = document.context
     lines: list[Line] = [
         [(document.title, styles.title)],
-        [(f"{context.county_name}, {context.state}", styles.quiet)],
+        [(f"{context.office}, {context.place}", styles.quiet)],
         [(document.subtitle, styles.quiet)],
         [],
         *_figure_lines(document, styles),

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from services.reporting.domain.document import Chart
-from services.reporting.domain.standards import LEVEL
+from services.reporting.domain.standards import Range
 
 BIN_WIDTH = 0.05
 LOWEST_RATIO, HIGHEST_RATIO = 0.0, 2.0
@@ -30,13 +30,15 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def ratio_histogram(used: pl.DataFrame, median: float) -> Chart:
+def ratio_histogram(used: pl.DataFrame, median: float, level: Range) -> Chart:
     """How many sales have which ratio, in bins of 0.05; ratios above 2 stand in the last bin."""
     edges = np.arange(LOWEST_RATIO, HIGHEST_RATIO + 2 * BIN_WIDTH, BIN_WIDTH)
     clipped = used["ratio"].to_numpy().clip(LOWEST_RATIO, HIGHEST_RATIO + BIN_WIDTH / 2)
     counts, _ = np.histogram(clipped, edges)
     filled = np.flatnonzero(counts)
-    first, last = min(int(filled[0]), 17), max(int(filled[-1]), 22)  # the IAAO range is always in view
+    first, last = int(filled[0]), int(filled[-1])
+    first = min(first, max(int(level[0] / BIN_WIDTH) - 1, 0))  # the IAAO range is always in view
+    last = max(last, min(int(level[1] / BIN_WIDTH) + 1, len(counts) - 1))
     bars = [
         {"from": round(float(edges[i]), 2), "to": round(float(edges[i + 1]), 2), "sales": int(counts[i])}
         for i in range(first, last + 1)
@@ -45,7 +47,7 @@ def ratio_histogram(used: pl.DataFrame, median: float) -> Chart:
     alt_text = (
         f"Histogram of {used.height:,} assessment ratios. The fullest bin, {busiest['from']:.2f} to "
         f"{busiest['to']:.2f}, holds {busiest['sales']:,} sales. The median ratio is {median:.3f}; the "
-        f"shaded band is the IAAO level range {LEVEL[0]:.2f} to {LEVEL[1]:.2f}."
+        f"shaded band is the IAAO level range {level[0]:.2f} to {level[1]:.2f}."
     )
     x_axis = {"title": "Ratio of value to sale price", "format": ".2f", "grid": False}
     bar_layer = {
@@ -63,11 +65,11 @@ def ratio_histogram(used: pl.DataFrame, median: float) -> Chart:
             "y2": {"datum": 0},
         },
     }
-    layers = [_level_band("x"), bar_layer, _median_rule("x", median)]
+    layers = [_level_band("x", level), bar_layer, _median_rule("x", median)]
     return Chart("ratio_histogram", "Distribution of ratios", alt_text, _layered(layers, width=340))
 
 
-def ratio_by_price(used: pl.DataFrame, median: float, deciles: list[dict[str, float]]) -> Chart:
+def ratio_by_price(used: pl.DataFrame, median: float, level: Range, *, deciles: list[dict[str, float]]) -> Chart:
     """Each sale's ratio over its price (logarithmic), with the median of each value decile as a line."""
     ordered = used.sort("price_usd", "sale_id")
     step = -(-ordered.height // MOST_POINTS)
@@ -101,7 +103,7 @@ def ratio_by_price(used: pl.DataFrame, median: float, deciles: list[dict[str, fl
         "mark": {"type": "line", "color": ACCENT, "strokeWidth": 2, "point": {"color": ACCENT, "size": 30}},
         "encoding": {"x": x, "y": y},
     }
-    layers = [_level_band("y"), points, _median_rule("y", median), line]
+    layers = [_level_band("y", level), points, _median_rule("y", median), line]
     return Chart("ratio_by_price", "Ratio by sale price", alt_text, _layered(layers, width=340))
 
 
@@ -134,8 +136,8 @@ def _layered(layers: list[dict[str, Any]], *, width: int) -> dict[str, Any]:
     return {"$schema": SCHEMA, "width": width, "height": 220, "config": CONFIG, "layer": layers}
 
 
-def _level_band(axis: str) -> dict[str, Any]:
-    low, high = LEVEL
+def _level_band(axis: str, level: Range) -> dict[str, Any]:
+    low, high = level
     return {
         "data": {"values": [{"low": low, "high": high}]},
         "mark": {"type": "rect", "color": RANGE_FILL},

@@ -96,13 +96,23 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class ReportContext:
-    """What a report says of its own making; `watermark` is labelled facts of the data it read."""
+    """What a report says of its own making; `watermark` is labelled facts of the data it read.
+
+    `legal_assessment_level` is assessed over market value as the law wants it, 1.0 for full value.
+    """
 
     county_name: str
     state: str
+    office: str
     generated_at: datetime
     definition_hash: str
     watermark: tuple[tuple[str, str], ...] = ()
+    legal_assessment_level: float = 1.0
+
+    @property
+    def place(self) -> str:
+        """County and state as a heading names them."""
+        return f"{self.county_name}, {self.state}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ FORMULAS = (
 def method_notes(screened: Screened, arguments: RatioStudyArguments, state: str) -> tuple[Note, ...]:
     """The formulas, the intervals, the verdicts, the prices used, the outliers and the state's own rule."""
     notes = [*FORMULAS, _intervals(arguments), _verdicts(), _prices(screened)]
+    if arguments.value_source == "valuation":
+        notes.append(_model_values())
     if arguments.trim_outliers:
         notes.append(_outliers(screened))
     if state == "WA":
@@ -95,6 +97,16 @@ def _prices(screened: Screened) -> Note:
         f"{screened.used.height:,} sales), else the sale price. No time adjustment was applied. Characteristics, "
         "use code and neighborhood are those of the working roll.",
         reference="IAAO Standard on Verification and Adjustment of Sales",
+    )
+
+
+def _model_values() -> Note:
+    return Note(
+        "model_values",
+        "Values of a valuation run",
+        "Where the valuation was fitted to sales of this study, the figures flatter it: a model is closer to "
+        "the sales it has seen than to unsold property. Study sales after its valuation date to test it.",
+        reference=f"{STANDARD}, Appendix E",
     )
 
 

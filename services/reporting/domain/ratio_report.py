@@ -38,7 +38,7 @@ def ratio_study_document(sales: pl.DataFrame, arguments: RatioStudyArguments, co
     assert study.median is not None  # two sales have a median
     grouped = with_groups(screened.used, study.median)
     sections = (
-        _findings(study, screened.used, grouped, arguments),
+        _findings(study, grouped, arguments, context),
         _scope(screened, study, arguments, sales.height),
         Section("groups", "Results by group", tables=group_tables(grouped, study, arguments)),
         Section("left_out", "Sales left out and why", tables=(_left_out_list(screened),)),
@@ -50,7 +50,7 @@ def ratio_study_document(sales: pl.DataFrame, arguments: RatioStudyArguments, co
         title="Assessment\N{EN DASH}Sales Ratio Study",
         subtitle=_subtitle(screened.used, arguments),
         context=context,
-        parameters=_parameters(arguments),
+        parameters=_parameters(arguments, context),
         sections=tuple(section for section in sections if section.notes or _filled(section)),
         detail="sales",
         confidence_level=arguments.confidence_level,
@@ -69,14 +69,14 @@ def _study(used: pl.DataFrame, arguments: RatioStudyArguments, screened: Screene
     return ratio_study(used["estimate_usd"], used["price_usd"], confidence=arguments.confidence_level)
 
 
-def key_figures(study: RatioStudy, arguments: RatioStudyArguments) -> tuple[Figure, ...]:
+def key_figures(study: RatioStudy, arguments: RatioStudyArguments, level: standards.Range) -> tuple[Figure, ...]:
     """The study's figures, each with its interval, its range and the finding."""
     few = study.n < standards.MINIMUM_SALES
     cod_range = standards.COD[arguments.property_class][1]
     ranges: dict[str, tuple[str, Any, tuple[float, float] | None]] = {
-        "median": ("Median ratio", "ratio", standards.LEVEL),
-        "mean": ("Mean ratio", "ratio", standards.LEVEL),
-        "weighted_mean": ("Weighted mean ratio", "ratio", standards.LEVEL),
+        "median": ("Median ratio", "ratio", level),
+        "mean": ("Mean ratio", "ratio", level),
+        "weighted_mean": ("Weighted mean ratio", "ratio", level),
         "cod": ("Coefficient of dispersion (COD)", "decimal", cod_range),
         "prd": ("Price-related differential (PRD)", "ratio", standards.PRD),
         "prb": ("Coefficient of price-related bias (PRB)", "signed", standards.PRB),
@@ -95,14 +95,20 @@ def key_figures(study: RatioStudy, arguments: RatioStudyArguments) -> tuple[Figu
     return tuple(figures)
 
 
-def _findings(study: RatioStudy, used: pl.DataFrame, grouped: pl.DataFrame, arguments: RatioStudyArguments) -> Section:
+def _findings(
+    study: RatioStudy, grouped: pl.DataFrame, arguments: RatioStudyArguments, context: ReportContext
+) -> Section:
     assert study.median is not None
-    figures = key_figures(study, arguments)
+    level = standards.level_range(context.legal_assessment_level)
+    figures = key_figures(study, arguments, level)
     medians = grouped.group_by("group_value_decile").agg(
         pl.col("price_usd").median(), pl.col("ratio").median(), pl.len().alias("sales")
     )
     enough = medians.filter(pl.col("sales") >= 3).sort("price_usd").select("price_usd", "ratio")
-    charts = (ratio_histogram(used, study.median), ratio_by_price(used, study.median, enough.to_dicts()))
+    charts = (
+        ratio_histogram(grouped, study.median, level),
+        ratio_by_price(grouped, study.median, level, deciles=enough.to_dicts()),
+    )
     return Section("findings", "Findings", (_in_words(figures, arguments),), figures, charts)
 
 
@@ -200,7 +206,7 @@ def _subtitle(used: pl.DataFrame, arguments: RatioStudyArguments) -> str:
     return f"Sales of {written_date(first)} to {written_date(last)}"  # type: ignore[arg-type]
 
 
-def _parameters(arguments: RatioStudyArguments) -> tuple[tuple[str, str], ...]:
+def _parameters(arguments: RatioStudyArguments, context: ReportContext) -> tuple[tuple[str, str], ...]:
     class_words, cod_range = standards.COD[arguments.property_class]
     run = f" (run {arguments.run_id})" if arguments.run_id else ""
     first, last = (
@@ -209,6 +215,7 @@ def _parameters(arguments: RatioStudyArguments) -> tuple[tuple[str, str], ...]:
     )
     return (
         ("Values under study", VALUE_SOURCES[arguments.value_source] + run),
+        ("Legal level of assessment", written(context.legal_assessment_level, "decimal")),
         ("Sale dates", f"{first} to {last}"),
         ("Use codes", ", ".join(arguments.use_codes) or "all"),
         ("Neighborhoods", ", ".join(arguments.neighborhoods) or "all"),

@@ -9,7 +9,7 @@ from services.reporting.domain.document import Finding
 Range = tuple[float, float]
 
 STANDARD = "IAAO Standard on Ratio Studies (2013)"
-LEVEL: Range = (0.90, 1.10)
+LEVEL: Range = (0.90, 1.10)  # of the legal level of assessment
 PRD: Range = (0.98, 1.03)
 PRB: Range = (-0.05, 0.05)
 SUSPECT_COD = 5.0
@@ -24,6 +24,13 @@ COD: dict[PropertyClass, tuple[str, Range]] = {
     "income_producing": ("income-producing property, smaller samples", (5.0, 20.0)),
     "vacant_land": ("vacant land", (5.0, 25.0)),
 }
+
+
+def level_range(legal_assessment_level: float) -> Range:
+    """The range of the median ratio around the level that the law wants (IAAO section 9.1)."""
+    low, high = LEVEL
+    return low * legal_assessment_level, high * legal_assessment_level
+
 
 INFORMATIONAL = Finding("informational", "For information")
 TOO_FEW = Finding("too_few", f"Fewer than {MINIMUM_SALES} sales")
