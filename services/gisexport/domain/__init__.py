@@ -1,0 +1,1 @@
+"""What an export plans, converts and reports, without touching a file."""
