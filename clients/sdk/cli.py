@@ -2,6 +2,7 @@
 
 import typer
 
+from clients.sdk.county import county_app
 from clients.sdk.ratio_study import ratio_study_command
 
 app = typer.Typer(name="terrafusion", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -13,6 +14,7 @@ def terrafusion() -> None:
 
 
 app.command("ratio-study")(ratio_study_command)
+app.add_typer(county_app)
 
 
 def main() -> None:

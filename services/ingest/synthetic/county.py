@@ -35,6 +35,7 @@ def synthesize(source_url: str, *, county: str, parcels: int, seed: int, tax_yea
 
     Raises:
         ValueError: fewer than 150 parcels.
+        PermanentError: `source_not_synthetic`, the database holds a schema `dbo` that no synthesis made.
     """
     frames, truth = imagine(county=county, parcels=parcels, seed=seed, tax_year=tax_year)
     load_source(source_url, frames)

@@ -8,6 +8,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from chassis.errors import PermanentError
 from services.ingest.synthetic.shape import (
     CREATE_ROWVERSION,
     SCHEMA,
@@ -19,16 +20,25 @@ from services.ingest.synthetic.shape import (
     read_shape,
 )
 
+#: the schema's comment, by which a synthetic source is known from a county's own
+_MARK = "synthetic county of TerraFusion"
+
 #: what stands for null in the COPY text; an empty text stays an empty text
 _NULL = "\\N"
 
 
 def load_source(source_url: str, frames: Mapping[str, pl.DataFrame]) -> None:
-    """Drops the source's schema and creates it again with these rows, in one transaction."""
+    """Drops the source's schema and creates it again with these rows, in one transaction.
+
+    Raises:
+        PermanentError: `source_not_synthetic`, the schema there was not made by an earlier synthesis.
+    """
     create_database_if_missing(source_url)
     shape = read_shape()
     with psycopg.connect(source_url) as connection, connection.cursor() as cursor:
+        _refuse_a_source_of_others(cursor)
         cursor.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; CREATE SCHEMA {SCHEMA}".encode())
+        cursor.execute(f"COMMENT ON SCHEMA {SCHEMA} IS '{_MARK}'".encode())
         cursor.execute(CREATE_ROWVERSION.encode())
         stamped = 0
         for table in shape.values():
@@ -36,6 +46,17 @@ def load_source(source_url: str, frames: Mapping[str, pl.DataFrame]) -> None:
         cursor.execute(f"SELECT setval('{SCHEMA}.rowversion_counter', %s)".encode(), (max(stamped, 1),))
         for table in shape.values():
             cursor.execute(f"ANALYZE {SCHEMA}.{table.name}".encode())
+
+
+def _refuse_a_source_of_others(cursor: psycopg.Cursor) -> None:
+    found = cursor.execute(
+        "SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = %s", (SCHEMA,)
+    ).fetchone()
+    if found is not None and found[0] != _MARK:
+        raise PermanentError(
+            "source_not_synthetic",
+            f"the database has a schema {SCHEMA} that no synthesis made; it is left as it is",
+        )
 
 
 def _load_table(cursor: psycopg.Cursor, table: Table, frame: pl.DataFrame, stamped: int) -> int:
