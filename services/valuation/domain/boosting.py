@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from services.valuation.domain.encoding import CATEGORIES, raw_numbers
 from services.valuation.domain.evidence import Groundwork
@@ -15,6 +16,7 @@ from services.valuation.domain.hedonic import LOCATION
 from services.valuation.domain.properties import FloatArray, Properties
 
 MINIMUM_SALES = 100  # below, trees of 15 sales a leaf say nothing that the regression does not
+SALES_PER_TREE, FEWEST_TREES, MOST_TREES = 20, 50, 800
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def fit_boosting(groundwork: Groundwork) -> Boosting:
     features = _features(groundwork, sales.properties, parts[LOCATION] + own_out, nearby)
     trees = HistGradientBoostingRegressor(
         learning_rate=0.03,
-        max_iter=800,
+        max_iter=int(np.clip(len(sales) // SALES_PER_TREE, FEWEST_TREES, MOST_TREES)),
         max_leaf_nodes=16,
         min_samples_leaf=15,
         l2_regularization=5.0,
@@ -61,7 +63,10 @@ def fit_boosting(groundwork: Groundwork) -> Boosting:
         early_stopping=False,
         random_state=0,
     )
-    trees.fit(features, hedonic.residual - own_out)
+    left = hedonic.residual - own_out
+    # one thread: OpenMP's waiting threads spin, and a fit took 20 times longer beside another busy process
+    with threadpool_limits(limits=1, user_api="openmp"):
+        trees.fit(features, left, sample_weight=hedonic.robust_weight(left))
     return Boosting(groundwork, trees)
 
 

@@ -15,6 +15,7 @@ from services.valuation.domain.properties import FloatArray
 COVERAGE = 0.90
 NEAR = 0.10  # confidence is the chance of a value within 10 % of the price
 WEIGHT_STEPS = 20
+PRIOR_SALES = 200  # of evidence for equal weights, level 1 and no stretch
 LARGEST_STRETCH = 0.05
 SMALLEST_SCALE = 0.25  # of the usual one: no parcel is surer than that
 
@@ -47,14 +48,14 @@ class Precision:
         usual: FloatArray = np.maximum(difficulty @ self.coefficients, SMALLEST_SCALE * self.coefficients[0])
         return usual
 
-    def interval(self, value_usd: FloatArray, difficulty: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def interval(self, value_usd: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Low and high end of the 90 % interval, USD."""
-        factor = np.exp(self.reach * self.scale(difficulty))
+        factor = np.exp(self.reach * scale)
         return value_usd / factor, value_usd * factor
 
-    def confidence(self, difficulty: FloatArray) -> FloatArray:
-        """Share of fold errors within 10 % at this difficulty: the chance that the value is so near."""
-        near = np.log1p(NEAR) / self.scale(difficulty)
+    def confidence(self, scale: FloatArray) -> FloatArray:
+        """Share of fold errors within 10 % at this scale: the chance that the value is so near."""
+        near = np.log1p(NEAR) / scale
         found = np.searchsorted(self.scaled_errors, near, side="right")
         return np.asarray(found / (len(self.scaled_errors) + 1.0), dtype=float)
 
@@ -62,7 +63,8 @@ class Precision:
 def best_weights(member_usd: FloatArray, price_usd: FloatArray) -> FloatArray:
     """Weights of the members (columns), in steps of 0.05 and 1 in sum, with the least mean absolute log error.
 
-    Errors are taken about each mix's own median, as the level is set afterwards.
+    Errors are taken about each mix's own median, as the level is set afterwards. Few sales cannot tell
+    members apart: the weights are drawn towards equal ones as if by `PRIOR_SALES` sales.
     """
     best, weights = np.inf, np.full(member_usd.shape[1], 1.0 / member_usd.shape[1])
     for steps in product(range(WEIGHT_STEPS + 1), repeat=member_usd.shape[1]):
@@ -73,7 +75,9 @@ def best_weights(member_usd: FloatArray, price_usd: FloatArray) -> FloatArray:
         loss = float(np.mean(np.abs(error - np.median(error))))
         if loss < best - 1e-9:
             best, weights = loss, candidate
-    return weights
+    share = len(price_usd) / (len(price_usd) + PRIOR_SALES)
+    shrunken: FloatArray = share * weights + (1 - share) / len(weights)
+    return np.asarray(shrunken / shrunken.sum(), dtype=float)
 
 
 def learn_level(value_usd: FloatArray, price_usd: FloatArray) -> Level:
@@ -84,9 +88,10 @@ def learn_level(value_usd: FloatArray, price_usd: FloatArray) -> Level:
         stretch = (low + high) / 2
         bias, _ = prb_of(Level(middle, 0.0, stretch).apply(value_usd), price_usd, 0.95)
         low, high = (stretch, high) if bias is not None and bias < 0 else (low, stretch)
-    stretch = min(1.0 + (low - 1.0) / 2, 1.0 + LARGEST_STRETCH)
+    share = len(price_usd) / (len(price_usd) + PRIOR_SALES)
+    stretch = min(1.0 + share * (low - 1.0) / 2, 1.0 + LARGEST_STRETCH)
     stretched = Level(middle, 0.0, stretch).apply(value_usd)
-    return Level(middle, -float(np.median(np.log(stretched / price_usd))), stretch)
+    return Level(middle, -share * float(np.median(np.log(stretched / price_usd))), stretch)
 
 
 def learn_precision(value_usd: FloatArray, price_usd: FloatArray, difficulty: FloatArray) -> Precision:

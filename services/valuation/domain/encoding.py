@@ -25,19 +25,34 @@ class Term:
 
 @dataclass(frozen=True)
 class Encoding:
-    """Terms and the fill values for what is not known, learned from sales as of one year."""
+    """Terms, and by number the fill value for what is not known and the range sold; as of one year.
+
+    A number outside the range sold counts as the end of the range: nothing is extrapolated.
+    """
 
     year: int
     fill: dict[str, float]
+    sold: dict[str, tuple[float, float]]
     terms: tuple[Term, ...]
 
     def matrix(self, properties: Properties) -> FloatArray:
         """One row per property, one column per term, centred and scaled."""
-        columns = _columns(properties, self.year, self.fill, [term.name for term in self.terms])
+        numbers = _within(_numbers(properties, self.year), self.sold)
+        columns = [_column(properties, numbers, self.fill, term.name) for term in self.terms]
         center = np.array([term.center for term in self.terms])
         scale = np.array([term.scale for term in self.terms])
         matrix: FloatArray = (np.column_stack(columns) - center) / scale
         return matrix
+
+    def beyond(self, properties: Properties) -> FloatArray:
+        """How far living area and land area lie beyond what was sold, as a log ratio; 0 within."""
+        numbers = _numbers(properties, self.year)
+        far = np.zeros(len(properties))
+        for name in ("living_area", "land_area"):
+            low, high = self.sold.get(name, (-np.inf, np.inf))
+            excess = np.maximum(low - numbers[name], numbers[name] - high)
+            far += np.where(np.isfinite(excess), np.maximum(excess, 0.0), 0.0)
+        return far
 
     def groups(self) -> list[str]:
         """The groups in the order of their first term."""
@@ -47,10 +62,13 @@ class Encoding:
 def learn_encoding(sold: Properties, year: int) -> Encoding:
     """The terms that the sold properties can tell apart; a column that is the same for all is left out."""
     numbers = _numbers(sold, year)
-    fill = {name: float(np.nanmedian(values)) for name, values in numbers.items() if np.isfinite(values).any()}
+    known = {name: values[np.isfinite(values)] for name, values in numbers.items()}
+    fill = {name: float(np.median(values)) for name, values in known.items() if len(values)}
+    ranges = {name: (float(known[name].min()), float(known[name].max())) for name in fill}
     names = [*_number_terms(fill), *_level_terms(sold)]
     terms = []
-    for name, column in zip(names, _columns(sold, year, fill, names), strict=True):
+    for name in names:
+        column = _column(sold, numbers, fill, name)
         spread = float(np.std(column))
         if spread < 1e-9:
             continue
@@ -58,7 +76,7 @@ def learn_encoding(sold: Properties, year: int) -> Encoding:
             terms.append(Term(name, _group(name), 0.0, 1.0, 5.0))
         else:
             terms.append(Term(name, _group(name), float(np.mean(column)), spread, 1.0))
-    return Encoding(year=year, fill=fill, terms=tuple(terms))
+    return Encoding(year=year, fill=fill, sold=ranges, terms=tuple(terms))
 
 
 def raw_numbers(properties: Properties, year: int) -> dict[str, FloatArray]:
@@ -103,9 +121,8 @@ def _level_terms(sold: Properties) -> list[str]:
     return terms
 
 
-def _columns(properties: Properties, year: int, fill: dict[str, float], names: list[str]) -> list[FloatArray]:
-    numbers = _numbers(properties, year)
-    return [_column(properties, numbers, fill, name) for name in names]
+def _within(numbers: dict[str, FloatArray], sold: dict[str, tuple[float, float]]) -> dict[str, FloatArray]:
+    return {name: np.clip(numbers[name], *ends) for name, ends in sold.items() if name in numbers}
 
 
 def _column(properties: Properties, numbers: dict[str, FloatArray], fill: dict[str, float], name: str) -> FloatArray:

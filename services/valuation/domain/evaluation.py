@@ -1,7 +1,7 @@
 """How good a model is on sales that it has not seen: fitted on the older ones, tested on the newest."""
 
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -45,17 +45,21 @@ def evaluate(
     None where fewer than two sales are held out. Refuses (`too_few_sales`) too few older ones.
     """
     known = sold.take(sold.sale_date <= np.datetime64(valuation_date, "D"))
-    if len(known) < 2:
-        return None
-    newest = np.sort(known.sale_date)[int((1 - HELD_OUT_SHARE) * len(known))]
-    first = np.datetime64(test_from, "D") if test_from else newest.astype("datetime64[D]")
-    test = known.take(known.sale_date >= first)
+    first = _first_held_out(known) if test_from is None else test_from
+    test = known.take(known.sale_date >= np.datetime64(first, "D"))
     if len(test) < 2:
         return None
-    sales, _ = learnable_sales(known, (first - np.timedelta64(1, "D")).item())
+    sales, _ = learnable_sales(known, first - timedelta(days=1))
     estimates = MODELS[model].fit(sales, comparables=comparables).estimate(test.properties)
     inside = (estimates.low_usd <= test.price_usd) & (test.price_usd <= estimates.high_usd)
-    return _accuracy(estimates.value_usd, test.price_usd, inside.mean(), len(sales), first.item())
+    return _accuracy(estimates.value_usd, test.price_usd, inside.mean(), len(sales), first)
+
+
+def _first_held_out(sold: Sales) -> date:
+    if not len(sold):
+        return date.max
+    newest: date = np.sort(sold.sale_date)[int((1 - HELD_OUT_SHARE) * len(sold))].astype(date)
+    return newest
 
 
 def _accuracy(

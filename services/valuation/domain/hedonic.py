@@ -49,6 +49,11 @@ class Hedonic:
         parts[LOCATION] = effect + surface
         return parts
 
+    def robust_weight(self, residual: FloatArray) -> FloatArray:
+        """Huber weight of a log residual: 1 up to two robust standard deviations, falling beyond."""
+        size = np.abs(residual) / self.sigma
+        return np.minimum(1.0, HUBER_LIMIT / np.maximum(size, 1e-12))
+
     def left_out_effects(self, neighborhood: TextArray) -> FloatArray:
         """The neighbourhood effect of each sale that the regression was fitted on, without that sale."""
         effect = np.array([self.neighborhoods[name] for name in neighborhood])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from services.valuation.domain.properties import BoolArray, FloatArray, Properties, TextArray
+from services.valuation.domain.properties import BoolArray, FloatArray, IntArray, Properties, TextArray
 
 METERS_PER_DEGREE = 111_320.0
 NEIGHBORS = 12
@@ -90,3 +90,11 @@ def learn_surroundings(sold: Properties, *, residual: FloatArray, day: FloatArra
     nearest, _ = tree.query(points, k=min(9, len(points)))
     spacing = max(float(np.median(np.atleast_2d(nearest)[:, -1])), 1.0)
     return Surroundings(plane, tree, residual, day, sold.parcel_id, spacing)
+
+
+def meters_between(subjects: Properties, others: Properties, row: IntArray) -> FloatArray:
+    """Distances from each subject to its rows of `others`, to the metre; NaN where a location is not known."""
+    north = (subjects.latitude[:, None] - others.latitude[row]) * METERS_PER_DEGREE
+    shrink = np.cos(np.radians(subjects.latitude))[:, None]
+    east = (subjects.longitude[:, None] - others.longitude[row]) * METERS_PER_DEGREE * shrink
+    return np.hypot(east, north).round()

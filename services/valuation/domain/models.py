@@ -24,6 +24,8 @@ from services.valuation.domain.sales import TrainingSales
 
 FOLD_STARTS = (0.70, 0.85)  # of the training sales in time order; each fold ends where the next begins
 
+BEYOND_STEP = 0.25  # each quarter log unit beyond what was sold adds one usual error
+
 
 class Member(Protocol):
     """A fitted way of valuing."""
@@ -65,13 +67,15 @@ class FittedModel:
         """Value, interval, confidence and contributions."""
         by_member = np.column_stack([member.predict(properties) for member in self.members.values()])
         value = self._value(by_member)
-        difficulty = _difficulty(self.comparables, properties)
-        low, high = self.precision.interval(value, difficulty)
+        beyond = self.comparables.groundwork.hedonic.encoding.beyond(properties)
+        scale = self.precision.scale(_difficulty(self.comparables, properties))
+        scale *= 1.0 + beyond / BEYOND_STEP
+        low, high = self.precision.interval(value, scale)
         return Estimates(
             value_usd=value,
             low_usd=low.round(2),
             high_usd=high.round(2),
-            confidence=self.precision.confidence(difficulty),
+            confidence=self.precision.confidence(scale),
             contributions=self._contributions(properties, by_member, value),
         )
 

@@ -62,6 +62,7 @@ class Properties:
     stories: FloatArray
     longitude: FloatArray
     latitude: FloatArray
+    assessed_land_share: FloatArray
     attributes: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -86,6 +87,7 @@ def properties(frame: pl.DataFrame, *, use_codes: UseCodes | None = None, attrib
     return Properties(
         parcel_id=_texts(frame, "parcel_id"),
         kind=kinds(frame, use_codes or UseCodes()),
+        assessed_land_share=_land_share(frame),
         **columns,
         attributes={name: _numbers(frame, name) for name in attributes},
     )
@@ -107,6 +109,12 @@ def kinds(frame: pl.DataFrame, use_codes: UseCodes) -> TextArray:
         residential = has_area
         vacant = ~has_area & ~improved & (_numbers(frame, "land_area_sqft") > 0)
     return np.where(residential, IMPROVED_RESIDENTIAL, np.where(vacant, VACANT_LAND, OTHER)).astype(object)
+
+
+def _land_share(frame: pl.DataFrame) -> FloatArray:
+    land, total = _numbers(frame, "land_value_usd"), _numbers(frame, "total_value_usd")
+    usable = (land > 0) & (total >= land)
+    return np.where(usable, land / np.where(usable, total, 1.0), np.nan)
 
 
 def _begins(codes: TextArray, beginnings: Sequence[str]) -> BoolArray:

@@ -1,0 +1,62 @@
+"""Comparable sales as they are stored and answered."""
+
+from typing import Any
+
+import numpy as np
+
+from services.valuation.domain.comparables import Comparables
+from services.valuation.domain.grid import WEIGHT_UNITS, Grid
+from services.valuation.domain.location import meters_between
+from services.valuation.domain.properties import NUMBERS, TEXTS, Properties
+
+AS_UNLIKE = 0.2  # dissimilarity (a log price difference) at which similarity has fallen to 1 / e
+
+
+def comparable_sales(found: Comparables, subjects: Properties, grid: Grid) -> list[list[dict[str, Any]]]:
+    """Each subject's comparables, best first, in the shape of `contracts.api.valuation.ComparableSale`.
+
+    Lines of the grid without an adjustment are left out; location and time always stand.
+    """
+    similarity = np.exp(-grid.dissimilarity / AS_UNLIKE).round(4).tolist()
+    distance = meters_between(subjects, found.sales.properties, grid.row)
+    aspects = {name: values.round(4).tolist() for name, values in grid.aspects.items()}
+    return [
+        [
+            {
+                **_sale(found, int(grid.row[subject, at])),
+                **_adjustments(grid, subject, at),
+                "weight": int(grid.weight_units[subject, at]) / WEIGHT_UNITS,
+                "similarity": similarity[subject][at],
+                "dissimilarity": {name: values[subject][at] for name, values in aspects.items() if values[subject][at]},
+                "distance_meters": None if np.isnan(distance[subject, at]) else float(distance[subject, at]),
+            }
+            for at in range(grid.row.shape[1])
+            if grid.weight_units[subject, at] > 0
+        ]
+        for subject in range(len(subjects))
+    ]
+
+
+def characteristics(properties: Properties, row: int) -> dict[str, str | float | None]:
+    """What is known of one property."""
+    numbers = {name: float(getattr(properties, name)[row]) for name in NUMBERS}
+    known = {name: None if np.isnan(value) else value for name, value in numbers.items()}
+    return {**{name: getattr(properties, name)[row] or None for name in TEXTS}, **known}
+
+
+def _sale(found: Comparables, row: int) -> dict[str, Any]:
+    return {
+        "sale_id": found.sales.sale_id[row],
+        "parcel_id": found.sales.properties.parcel_id[row],
+        "sale_date": str(found.sales.sale_date[row].astype("datetime64[D]")),
+    }
+
+
+def _adjustments(grid: Grid, subject: int, at: int) -> dict[str, Any]:
+    lines = zip(grid.lines, grid.adjustment_cents[subject, at].tolist(), strict=True)
+    always = {"location", "time"}
+    return {
+        "sale_price_usd": int(grid.price_cents[subject, at]) / 100,
+        "adjustments_usd": {name: cents / 100 for name, cents in lines if cents or name in always},
+        "adjusted_price_usd": int(grid.adjusted_cents[subject, at]) / 100,
+    }

@@ -1,0 +1,161 @@
+"""Revaluing a county: a model per kind of property, every parcel valued or refused with a reason."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from services.valuation.domain.documents import comparable_sales
+from services.valuation.domain.evaluation import Accuracy, evaluate
+from services.valuation.domain.evidence import learnable_sales
+from services.valuation.domain.land import LandShares, learn_land_shares
+from services.valuation.domain.models import MODELS, Estimates, FittedModel
+from services.valuation.domain.properties import (
+    IMPROVED_RESIDENTIAL,
+    KINDS,
+    OTHER,
+    VACANT_LAND,
+    Properties,
+    TextArray,
+)
+from services.valuation.domain.refusal import ValuationRefusedError
+from services.valuation.domain.sales import Sales
+from services.valuation.domain.time_adjustment import TimeAdjustment
+
+FARTHEST = float(np.log(3))  # an area more than three times beyond any that was sold has no evidence
+
+
+@dataclass(frozen=True)
+class KindModel:
+    """The model of one kind of property, how prices were carried through time, and how good it proved."""
+
+    fitted: FittedModel
+    time: TimeAdjustment
+    accuracy: Accuracy | None
+
+
+@dataclass(frozen=True)
+class CountyModel:
+    """Models by kind; a kind without enough sales stands in `refused` with the counts."""
+
+    valuation_date: date
+    by_kind: Mapping[str, KindModel]
+    refused: Mapping[str, Mapping[str, Any]]
+    land_shares: LandShares
+
+    def main(self) -> KindModel:
+        """The model with the most sales behind it."""
+        return max(self.by_kind.values(), key=lambda model: len(model.fitted.comparables.sales))
+
+
+@dataclass(frozen=True)
+class ValuedParcels:
+    """Rows to store, and the parcels that no model can value with the reason."""
+
+    values: list[dict[str, Any]]
+    refused: dict[str, str]
+
+
+def fit_county(sold: Sales, *, kinds: Iterable[str], model: str, comparables: int, valuation_date: date) -> CountyModel:
+    """Fit and evaluate a model for each kind asked for.
+
+    Refuses (`too_few_sales`) when no kind has enough sales, with the counts by kind.
+    """
+    fitted: dict[str, KindModel] = {}
+    refused: dict[str, Mapping[str, Any]] = {}
+    for kind in sorted(set(kinds), key=KINDS.index):
+        of_kind = sold.take(sold.properties.kind == kind)
+        try:
+            fitted[kind] = _fit_kind(of_kind, model, comparables, valuation_date)
+        except ValuationRefusedError as error:
+            refused[kind] = {"code": error.code, **error.details}
+    if not fitted:
+        raise ValuationRefusedError(
+            "too_few_sales", "no kind of property in scope has enough usable sales", {"kinds": refused}
+        )
+    return CountyModel(valuation_date, fitted, refused, learn_land_shares(sold.properties))
+
+
+def value_parcels(model: CountyModel, parcels: Properties) -> ValuedParcels:
+    """Value parcels; safe to call batch by batch."""
+    reasons = _reasons(model, parcels)
+    values: list[dict[str, Any]] = []
+    for kind, kind_model in model.by_kind.items():
+        subjects = parcels.take((parcels.kind == kind) & (reasons == ""))
+        if len(subjects):
+            values += _rows(model, kind_model.fitted, subjects)
+    refused = {parcel: reason for parcel, reason in zip(parcels.parcel_id, reasons, strict=True) if reason != ""}
+    return ValuedParcels(values, refused)
+
+
+def _fit_kind(sold: Sales, model: str, comparables: int, valuation_date: date) -> KindModel:
+    sales, time = learnable_sales(sold, valuation_date)
+    try:
+        accuracy = evaluate(sold, model=model, valuation_date=valuation_date, comparables=comparables)
+    except ValuationRefusedError:  # enough sales for a model, too few to hold some out
+        accuracy = None
+    return KindModel(MODELS[model].fit(sales, comparables=comparables), time, accuracy)
+
+
+def _reasons(model: CountyModel, parcels: Properties) -> TextArray:
+    """Why each parcel cannot be valued; "" where it can."""
+    no_area, no_land = np.isnan(parcels.living_area_sqft), np.isnan(parcels.land_area_sqft)
+    modelled = np.isin(parcels.kind.astype(str), list(model.by_kind))
+    far = np.zeros(len(parcels))
+    for kind, kind_model in model.by_kind.items():
+        of_kind = parcels.kind == kind
+        encoding = kind_model.fitted.comparables.groundwork.hedonic.encoding
+        far[of_kind] = encoding.beyond(parcels.take(of_kind))
+    return np.select(
+        [
+            ~modelled,
+            (parcels.kind == IMPROVED_RESIDENTIAL) & no_area,
+            (parcels.kind == VACANT_LAND) & no_land,
+            (parcels.kind == OTHER) & no_area & no_land,
+            far > FARTHEST,
+        ],
+        [
+            "too_few_sales",
+            "living_area_missing",
+            "land_area_missing",
+            "characteristics_missing",
+            "size_unlike_any_sale",
+        ],
+        default="",
+    ).astype(object)
+
+
+def _rows(model: CountyModel, fitted: FittedModel, subjects: Properties) -> list[dict[str, Any]]:
+    estimates = fitted.estimate(subjects)
+    land = model.land_shares.land_value_usd(subjects, estimates.value_usd)
+    found = fitted.comparables
+    grids = [comparable_sales(found, batch, grid) for batch, grid in found.grids(subjects)]
+    beside = [comparables for batch in grids for comparables in batch]
+    return [
+        {
+            "parcel_id": subjects.parcel_id[row],
+            "kind": subjects.kind[row],
+            **_money(estimates, row),
+            "land_value_usd": None if np.isnan(land[row]) else float(land[row]),
+            "improvement_value_usd": _rest(estimates.value_usd[row], land[row]),
+            "confidence": round(float(estimates.confidence[row]), 4),
+            "comparables": beside[row],
+        }
+        for row in range(len(subjects))
+    ]
+
+
+def _money(estimates: Estimates, row: int) -> dict[str, Any]:
+    parts = {name: round(float(values[row]), 2) for name, values in estimates.contributions.items()}
+    return {
+        "value_usd": float(estimates.value_usd[row]),
+        "low_usd": float(estimates.low_usd[row]),
+        "high_usd": float(estimates.high_usd[row]),
+        "contributions": parts,
+    }
+
+
+def _rest(value_usd: float, land_usd: float) -> float | None:
+    return None if np.isnan(land_usd) else round(float(value_usd - land_usd), 2)
