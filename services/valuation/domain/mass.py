@@ -24,7 +24,7 @@ from services.valuation.domain.refusal import ValuationRefusedError
 from services.valuation.domain.sales import Sales
 from services.valuation.domain.time_adjustment import TimeAdjustment
 
-FARTHEST = float(np.log(3))  # an area more than three times beyond any that was sold has no evidence
+WIDEST = 4.0  # a 90 % interval of a quarter to four times the value tells an assessor nothing
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,15 @@ def value_parcels(model: CountyModel, parcels: Properties) -> ValuedParcels:
     reasons = _reasons(model, parcels)
     values: list[dict[str, Any]] = []
     for kind, kind_model in model.by_kind.items():
-        subjects = parcels.take((parcels.kind == kind) & (reasons == ""))
-        if len(subjects):
-            values += _rows(model, kind_model.fitted, subjects)
-    refused = {parcel: reason for parcel, reason in zip(parcels.parcel_id, reasons, strict=True) if reason != ""}
-    return ValuedParcels(values, refused)
+        at = np.flatnonzero((parcels.kind == kind) & (reasons == ""))
+        if not len(at):
+            continue
+        estimates = kind_model.fitted.estimate(parcels.take(at))
+        certain = estimates.high_usd <= WIDEST * estimates.value_usd
+        reasons[at[~certain]] = "interval_too_wide"
+        values += _rows(model, kind_model.fitted, parcels.take(at[certain]), estimates.take(certain))
+    unvalued = np.flatnonzero(reasons != "")
+    return ValuedParcels(values, {parcels.parcel_id[row]: reasons[row] for row in unvalued})
 
 
 def _fit_kind(sold: Sales, model: str, comparables: int, valuation_date: date) -> KindModel:
@@ -103,32 +107,24 @@ def _reasons(model: CountyModel, parcels: Properties) -> TextArray:
     """Why each parcel cannot be valued; "" where it can."""
     no_area, no_land = np.isnan(parcels.living_area_sqft), np.isnan(parcels.land_area_sqft)
     modelled = np.isin(parcels.kind.astype(str), list(model.by_kind))
-    far = np.zeros(len(parcels))
-    for kind, kind_model in model.by_kind.items():
-        of_kind = parcels.kind == kind
-        encoding = kind_model.fitted.comparables.groundwork.hedonic.encoding
-        far[of_kind] = encoding.beyond(parcels.take(of_kind))
     return np.select(
         [
             ~modelled,
             (parcels.kind == IMPROVED_RESIDENTIAL) & no_area,
             (parcels.kind == VACANT_LAND) & no_land,
             (parcels.kind == OTHER) & no_area & no_land,
-            far > FARTHEST,
         ],
         [
             "too_few_sales",
             "living_area_missing",
             "land_area_missing",
             "characteristics_missing",
-            "size_unlike_any_sale",
         ],
         default="",
     ).astype(object)
 
 
-def _rows(model: CountyModel, fitted: FittedModel, subjects: Properties) -> list[dict[str, Any]]:
-    estimates = fitted.estimate(subjects)
+def _rows(model: CountyModel, fitted: FittedModel, subjects: Properties, estimates: Estimates) -> list[dict[str, Any]]:
     land = model.land_shares.land_value_usd(subjects, estimates.value_usd)
     found = fitted.comparables
     grids = [comparable_sales(found, batch, grid) for batch, grid in found.grids(subjects)]

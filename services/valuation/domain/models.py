@@ -18,7 +18,7 @@ from services.valuation.domain.calibration import (
 )
 from services.valuation.domain.comparables import Comparables, fit_comparables
 from services.valuation.domain.evidence import Groundwork, learn_groundwork
-from services.valuation.domain.properties import FloatArray, Properties
+from services.valuation.domain.properties import BoolArray, FloatArray, Properties
 from services.valuation.domain.regression import Regression
 from services.valuation.domain.sales import TrainingSales
 
@@ -46,6 +46,16 @@ class Estimates:
     high_usd: FloatArray
     confidence: FloatArray
     contributions: Mapping[str, FloatArray]
+
+    def take(self, rows: BoolArray) -> "Estimates":
+        """The estimates where the mask holds."""
+        return Estimates(
+            self.value_usd[rows],
+            self.low_usd[rows],
+            self.high_usd[rows],
+            self.confidence[rows],
+            {name: values[rows] for name, values in self.contributions.items()},
+        )
 
 
 @dataclass(frozen=True)
