@@ -16,11 +16,6 @@ from chassis.embedded.accounts import Account
 
 _EXEC_CHILD = Path(__file__).with_name("exec_child.py")
 _LOG_KEPT_BYTES = 10_000_000
-_ENVIRONMENT = {
-    "PATH": os.defpath,
-    "LC_ALL": "C",
-    "TZ": "UTC",
-}  # no PG* variable of the caller's gets through
 
 
 @dataclass
@@ -109,7 +104,7 @@ def spawn(
     with _keepers_lock:
         keeper = _keepers.get(os.getpid()) or _keepers.setdefault(os.getpid(), _Keeper())
     uid, gid = (account.uid, account.gid) if account else (-1, -1)
-    wrapper = [sys.executable, "-I", "-S", _EXEC_CHILD, os.getpid(), int(death_signal), uid, gid]
+    wrapper = [sys.executable, "-s", "-S", "-P", _EXEC_CHILD, os.getpid(), int(death_signal), uid, gid]
     log_descriptor = _open_log(log)
     try:
         start = os.lseek(log_descriptor, 0, os.SEEK_END)
@@ -120,7 +115,6 @@ def spawn(
                 "stdout": log_descriptor,
                 "stderr": log_descriptor,
                 "cwd": "/",
-                "env": _ENVIRONMENT,
                 "pass_fds": () if lock is None else (lock,),
                 "start_new_session": True,
             }

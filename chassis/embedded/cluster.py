@@ -22,6 +22,7 @@ _DAMAGE = (
     "contains invalid data",
     "contains incorrect checksum",
     "could not open file",
+    "could not read file",
     "could not open directory",
     "startup process failure",
 )

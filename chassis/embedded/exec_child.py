@@ -12,6 +12,9 @@ import sys
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
+# What the interpreter needs to start it gets from the caller; no PG* variable of theirs reaches a server.
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
 
 def main(parent_pid: int, death_signal: int, uid: int, gid: int, command: list[str]) -> None:
     """Replace this process by `command`; a negative `uid` keeps the user."""
@@ -24,7 +27,7 @@ def main(parent_pid: int, death_signal: int, uid: int, gid: int, command: list[s
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
         if os.getppid() != parent_pid:  # it died before the line above: nobody would tell us
             sys.exit("the process that started this server is gone")
-    os.execv(command[0], command)  # noqa: S606  # the command is the launcher's own
+    os.execve(command[0], command, _ENVIRONMENT)  # noqa: S606  # the command is the launcher's own
 
 
 if __name__ == "__main__":

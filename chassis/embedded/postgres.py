@@ -195,7 +195,8 @@ class EmbeddedPostgres:
             self._child = child
         except psycopg.Error as error:
             raise EmbeddedServerError(
-                failure_code(child.log_text()), f"PostgreSQL refused us: {error}\n{child.last_lines()}"
+                failure_code(child.log_text()),
+                f"PostgreSQL on {self._cluster} refused us: {error}\n{child.last_lines()}",
             ) from error
         finally:
             if self._child is not child:
