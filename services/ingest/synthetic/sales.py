@@ -51,11 +51,10 @@ def sell(rng: np.random.Generator, lots: Lots, buildings: Buildings, effects: ty
     sold_area = _sold_living_area(rng, buildings, parcel, parcels)
     price = np.zeros(count)
     for place in range(_MOST_PARCELS):
-        taken = parcels[:, place]
-        has = taken >= 0
+        taken = np.maximum(parcels[:, place], 0)
         area = sold_area if place == 0 else buildings.living_area_sqft[taken]
-        level = log_price(lots, buildings, effects, parcel=np.maximum(taken, 0), year=sale_year, living_area_sqft=area)
-        price += np.where(has, np.exp(level), 0.0)
+        level = log_price(lots, buildings, effects, parcel=taken, year=sale_year, living_area_sqft=area)
+        price += np.where(parcels[:, place] >= 0, np.exp(level), 0.0)
     price *= np.exp(trend(day.astype(np.float64)) + rng.normal(0, PRICE_NOISE_SD, count))
     odd = np.exp(np.where(rng.random(count) < 0.7, rng.normal(-0.9, 0.5, count), rng.normal(0.45, 0.15, count)))
     price *= np.where((validity == Validity.INVALID) | (validity == Validity.REVIEW), odd, 1.0)
