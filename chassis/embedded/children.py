@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,17 +94,21 @@ def spawn(
     death_signal: signal.Signals,
     account: Account | None = None,
     lock: int | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Child:
     """Start `command` as a child that gets `death_signal` when this process dies (Linux).
 
     It runs as `account` (None: as the caller) in a session of its own, so that Ctrl-C reaches only the
     caller, who then stops it in order. Its output goes to `log`; `lock`, a descriptor from `try_lock`, is
-    shared with it, which keeps the folder locked until it and all its children are gone.
+    shared with it, which keeps the folder locked until it and all its children are gone. It gets
+    `environment` (None: none but a search path, the C locale and UTC) and works in `folder` (None: /).
     """
     with _keepers_lock:
         keeper = _keepers.get(os.getpid()) or _keepers.setdefault(os.getpid(), _Keeper())
     uid, gid = (account.uid, account.gid) if account else (-1, -1)
     wrapper = [sys.executable, "-s", "-S", "-P", _EXEC_CHILD, os.getpid(), int(death_signal), uid, gid]
+    wrapper.append("clean" if environment is None else "given")
     log_descriptor = _open_log(log)
     try:
         start = os.lseek(log_descriptor, 0, os.SEEK_END)
@@ -114,7 +118,8 @@ def spawn(
                 "stdin": subprocess.DEVNULL,
                 "stdout": log_descriptor,
                 "stderr": log_descriptor,
-                "cwd": "/",
+                "cwd": str(folder or "/"),
+                "env": None if environment is None else dict(environment),
                 "pass_fds": () if lock is None else (lock,),
                 "start_new_session": True,
             }

@@ -12,12 +12,19 @@ import sys
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
-# What the interpreter needs to start it gets from the caller; no PG* variable of theirs reaches a server.
-_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+# This interpreter needs what the caller's needs; a server gets none of the caller's secrets and PG* settings.
+_CLEAN = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
-def main(parent_pid: int, death_signal: int, uid: int, gid: int, command: list[str]) -> None:
-    """Replace this process by `command`; a negative `uid` keeps the user."""
+def main(arguments: list[str]) -> None:
+    """Replace this process by a program.
+
+    Arguments: the parent's process id, the death signal, user and group id (negative: as they are), `given`
+    or `clean` for the program's environment, and the program with its arguments.
+    """
+    parent_pid, death_signal, uid, gid = map(int, arguments[:4])
+    environment = dict(os.environ) if arguments[4] == "given" else _CLEAN
+    command = arguments[5:]
     if uid >= 0:
         os.setgroups([])
         os.setgid(gid)
@@ -27,8 +34,8 @@ def main(parent_pid: int, death_signal: int, uid: int, gid: int, command: list[s
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
         if os.getppid() != parent_pid:  # it died before the line above: nobody would tell us
             sys.exit("the process that started this server is gone")
-    os.execve(command[0], command, _ENVIRONMENT)  # noqa: S606  # the command is the launcher's own
+    os.execve(command[0], command, environment)  # noqa: S606  # the command is the launcher's own
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:])
+    main(sys.argv[1:])

@@ -3,7 +3,12 @@
 import typer
 
 from clients.sdk.county import county_app
+from clients.sdk.demo import demo_command
+from clients.sdk.jobs import jobs_app
+from clients.sdk.operations import doctor_command, migrate_command
 from clients.sdk.ratio_study import ratio_study_command
+from clients.sdk.sync import sync_app
+from clients.sdk.up import up_command
 
 app = typer.Typer(name="terrafusion", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -13,8 +18,14 @@ def terrafusion() -> None:
     """Stand beside a county's legacy CAMA system: follow it, value it, report and export it."""
 
 
+app.command("up")(up_command)
+app.command("demo")(demo_command)
+app.command("migrate")(migrate_command)
+app.command("doctor")(doctor_command)
 app.command("ratio-study")(ratio_study_command)
 app.add_typer(county_app)
+app.add_typer(jobs_app)
+app.add_typer(sync_app)
 
 
 def main() -> None:
