@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.api.gis_export import GisExportSettings
 from contracts.subjects import COUNTY_PATTERN
 
 
@@ -29,15 +30,6 @@ class ReportSettings(Section):
     single_family_use_codes: tuple[str, ...] = ()
 
 
-class ExportSettings(Section):
-    """What the county hands out as GIS files."""
-
-    formats: tuple[str, ...] = ("gpkg", "shapefile", "geojson")
-    default_format: str = "gpkg"
-    default_crs: str | None = Field(default=None, description="null: the county's own CRS")
-    default_fields: tuple[str, ...] | None = Field(default=None, description="null: every public field")
-
-
 class County(Section):
     """One county."""
 
@@ -52,7 +44,7 @@ class County(Section):
     residential_use_codes: tuple[str, ...] = ()
     vacant_use_codes: tuple[str, ...] = ()
     reports: ReportSettings = ReportSettings()
-    gis_export: ExportSettings = ExportSettings()
+    gis_export: GisExportSettings = GisExportSettings()
 
 
 class CountyUser(Section):

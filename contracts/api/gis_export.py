@@ -79,7 +79,7 @@ class GisExportParameters(_Wire):
 class GisExportSettings(_Wire):
     """A county's export settings, part of its county file."""
 
-    allowed_formats: tuple[GisExportFormat, ...] = tuple(GisExportFormat)
+    formats: tuple[GisExportFormat, ...] = tuple(GisExportFormat)
     default_format: GisExportFormat = GisExportFormat.GPKG
     default_crs: str | None = Field(default=None, description="EPSG code; the county's own CRS if left out")
     default_fields: dict[Layer, tuple[str, ...]] = Field(default_factory=dict)
@@ -89,8 +89,8 @@ class GisExportSettings(_Wire):
 
     @model_validator(mode="after")
     def _default_is_allowed(self) -> Self:
-        if self.default_format not in self.allowed_formats:
-            raise ValueError(f"default_format {self.default_format} is not one of allowed_formats")
+        if self.default_format not in self.formats:
+            raise ValueError(f"default_format {self.default_format} is not one of formats")
         return self
 
     @model_validator(mode="after")

@@ -53,8 +53,8 @@ def plan_export(
     `crs_not_allowed_for_format`, `field_unknown`, `field_repeated`, `filter_invalid`.
     """
     wanted = parameters.format or settings.default_format
-    if wanted not in settings.allowed_formats:
-        details = {"format": wanted, "allowed": list(settings.allowed_formats)}
+    if wanted not in settings.formats:
+        details = {"format": wanted, "allowed": list(settings.formats)}
         raise ExportRefusedError("format_not_allowed", f"{county} does not export {wanted}", details=details)
     rules, dataset = FORMATS[wanted], DATASETS[parameters.layer]
     is_sales = parameters.layer == "sales"

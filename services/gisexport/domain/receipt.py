@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from contracts.api.gis_export import (
     GisExportReceipt,
@@ -74,6 +75,21 @@ def check_strict(plan: ExportPlan, tally: Tally) -> None:
         details = {"losses": [loss.model_dump(mode="json", exclude={"is_loss"}) for loss in losses]}
         message = f"{plan.rules.format} would lose data: {named}"
         raise ExportRefusedError("export_would_lose_data", message, details=details)
+
+
+def to_summary(receipt: GisExportReceipt) -> dict[str, Any]:
+    """What the job's result says; the whole receipt is an artifact."""
+    return {
+        "layer": receipt.layer,
+        "format": receipt.format,
+        "crs": receipt.crs.written,
+        "features": receipt.rows.written,
+        "rows_read": receipt.rows.read,
+        "rows_without_geometry": receipt.rows.without_geometry,
+        "geometries_repaired": receipt.geometry.repaired,
+        "losses": [change.model_dump(mode="json") for change in receipt.changes if change.is_loss],
+        "files": [file.name for file in receipt.files],
+    }
 
 
 def _crs(plan: ExportPlan) -> ReceiptCrs:

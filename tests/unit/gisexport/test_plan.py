@@ -74,7 +74,7 @@ def test_unknown_and_repeated_fields_are_named() -> None:
 
 
 def test_format_must_be_allowed_by_the_county() -> None:
-    settings = GisExportSettings(allowed_formats=("gpkg", "csv"))
+    settings = GisExportSettings(formats=("gpkg", "csv"))
     refused = refusal(settings, format="shapefile")
     assert (refused.code, refused.details["allowed"]) == ("format_not_allowed", ["gpkg", "csv"])
 
@@ -107,8 +107,8 @@ def test_shapefile_names_are_short_and_unique(layer: str) -> None:
         {"shapefile_names": {"parcels": {"total_value_usd": "LAND_VAL"}}},
         {"shapefile_names": {"parcels": {"nothing": "NOTHING"}}},
         {"default_fields": {"sales": ["zoning"]}},
-        {"allowed_formats": ["csv"]},
         {"formats": ["csv"]},
+        {"allowed": ["csv"]},
     ],
 )
 def test_wrong_county_settings_are_refused(settings: dict[str, object]) -> None:
