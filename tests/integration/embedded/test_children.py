@@ -10,6 +10,7 @@ import psutil
 import psycopg
 import pytest
 
+from chassis.embedded.children import spawn
 from chassis.embedded.nats_server import EmbeddedNats
 from chassis.embedded.postgres import EmbeddedPostgres
 from tests.support.processes import is_gone, start_python, wait_until
@@ -107,6 +108,24 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_servers(folder: Path) -> None
         groups = {os.getpgid(postgres.pid), os.getpgid(nats.pid)}
         assert os.getpgid(0) not in groups
         assert groups == {postgres.pid, nats.pid}
+
+
+def test_a_child_gets_the_environment_and_folder_that_it_is_given_and_else_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERRAFUSION_SECRET_KEY", "the caller's")
+    command = ["/bin/sh", "-c", "pwd; echo key=$TERRAFUSION_SECRET_KEY"]
+    given = spawn(
+        command,
+        log=folder / "given.log",
+        death_signal=signal.SIGTERM,
+        environment={"TERRAFUSION_SECRET_KEY": "the child's"},
+        folder=folder,
+    )
+    clean = spawn(command, log=folder / "clean.log", death_signal=signal.SIGTERM)
+    assert given.process.wait() == clean.process.wait() == 0
+    assert given.log_text().splitlines() == [str(folder), "key=the child's"]
+    assert clean.log_text().splitlines() == ["/", "key="]
 
 
 def test_a_forked_copy_of_the_launcher_leaves_the_servers_alone(folder: Path) -> None:
