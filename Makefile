@@ -45,7 +45,7 @@ bench: $(READY) ## benchmarks, each a ratio to a limit measured in the same run
 	$(BIN)/python -m benchmarks
 
 contracts: $(READY) ## regenerate contracts/schemas from the code
-	$(BIN)/python -m contracts.schemas.generate
+	$(BIN)/python -m clients.sdk.generate_contracts
 
 requirements: $(READY) ## compile the hashed requirements files
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --all-extras pyproject.toml -o requirements.txt
