@@ -44,3 +44,16 @@ class QuarantineRule(StrEnum):
 
     PERCENT_OWNERSHIP_OUT_OF_RANGE = "percent_ownership_out_of_range"
     """An owner's share is below 0 or above 100 percent."""
+
+
+class ReadingFault(StrEnum):
+    """Why a row could not even be judged by the rules; such a row is quarantined as well."""
+
+    VALUE_UNREADABLE = "value_unreadable"
+    """A value is not of the type that the mapping declares, such as letters in a number."""
+
+    KEY_MISSING = "key_missing"
+    """A part of the row's key is null."""
+
+    KEY_REPEATED = "key_repeated"
+    """Several rows that differ have the same key; nobody can say which is right, so none is taken."""
