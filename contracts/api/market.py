@@ -11,8 +11,9 @@ from contracts.api.base import Answer, Request
 class MarketParameters(Request):
     """What a market study is asked to do.
 
-    Without `to_date`, up to the newest sale; without `from_date`, the 60 months before it. A segment is a
-    use code or the beginning of one; without `segments`, each kind of property with enough sales.
+    Without `to_date`, up to the newest sale; without `from_date`, the 60 months before it. A segment is
+    `improved_residential`, `vacant_land`, `other`, or a use code or the beginning of one; without `segments`,
+    the first three.
     """
 
     from_date: date | None = None
@@ -57,6 +58,7 @@ class MarketSegment(Answer):
 
     segment: str
     sales: int
+    sales_unexplained: int = Field(description="prices far from their characteristics, left out of the trend")
     reason: str | None
     monthly_trend_percent: float | None
     monthly_trend_interval: tuple[float, float] | None
@@ -75,6 +77,7 @@ class MarketStudy(Answer):
     sales_used: int
     sales_refused: dict[str, int]
     months: int
+    main_segment: str = Field(description="the segment with most sales, whose trend stands here")
     monthly_trend_percent: float | None
     monthly_trend_interval: tuple[float, float] | None
     segments: list[MarketSegment]
