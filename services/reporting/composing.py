@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from appraisal.errors import AppraisalError
 from chassis.database import Connection
 from chassis.errors import PermanentError
 from contracts.api.reporting import AbstractOfValuesArguments, RatioStudyArguments, ReportArguments
@@ -73,6 +74,8 @@ def compose(data: ReportData, arguments: ReportArguments, context: ReportContext
         return ratio_study_document(data.rows, arguments, context)
     except ReportRefusedError as refusal:
         raise PermanentError(refusal.code, str(refusal), details=refusal.details) from refusal
+    except AppraisalError as refusal:
+        raise PermanentError(refusal.code, str(refusal)) from refusal
 
 
 def context_of(county: County, definition_hash: str, watermark: Mapping[str, Any]) -> ReportContext:

@@ -62,7 +62,7 @@ def screen(sales: pl.DataFrame, arguments: RatioStudyArguments) -> Screened:
 
     The price is the adjusted one where the county recorded one above zero, else the sale price. USD.
     """
-    price = pl.when(pl.col("adjusted_price_usd") > 0).then("adjusted_price_usd").otherwise("sale_price_usd")
+    price = pl.when(_usable("adjusted_price_usd")).then("adjusted_price_usd").otherwise("sale_price_usd")
     judged = (
         sales.with_columns(price.alias("price_usd"))
         .with_columns(ratio=pl.col("estimate_usd") / pl.col("price_usd"), reason=_reason(arguments))
@@ -81,15 +81,21 @@ def _reason(arguments: RatioStudyArguments) -> pl.Expr:
     price = pl.col("sale_price_usd")
     tests: dict[str, pl.Expr] = {
         "no_parcel": pl.col("parcel_number").is_null(),
-        "no_price": price.is_null() | ~(price > 0),
+        "no_price": ~_usable("sale_price_usd"),
         "below_minimum_price": price < arguments.minimum_price_usd,
-        "no_estimate": pl.col("estimate_usd").is_null() | ~(pl.col("estimate_usd") > 0),
+        "no_estimate": ~_usable("estimate_usd"),
         "several_parcels": pl.col("parcel_count").fill_null(1) > 1,
     }
     if arguments.qualified_only:
         tests["not_reviewed"] = pl.col("is_qualified").is_null()
         tests["not_qualified"] = ~pl.col("is_qualified")
     return pl.coalesce(*(pl.when(holds).then(pl.lit(reason)) for reason, holds in tests.items()))
+
+
+def _usable(column: str) -> pl.Expr:
+    """A finite amount above zero: the database's numeric type knows NaN too."""
+    amount = pl.col(column)
+    return (amount.is_finite() & (amount > 0)).fill_null(value=False)
 
 
 def outlier_fences(ratios: np.ndarray[tuple[int], np.dtype[np.float64]]) -> tuple[float, float] | None:

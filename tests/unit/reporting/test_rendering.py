@@ -57,7 +57,7 @@ def test_the_pdf_is_tagged_titled_and_in_a_language(study: Document) -> None:
     assert str(catalog["/Lang"]).startswith("en")
     assert catalog["/MarkInfo"]["/Marked"]  # type: ignore[index]
     assert catalog["/ViewerPreferences"]["/DisplayDocTitle"]  # type: ignore[index]
-    assert b"pdfuaid:part>1<" in catalog["/Metadata"].get_object().get_data()  # type: ignore[attr-defined]
+    assert b"pdfuaid:part>1<" in catalog["/Metadata"].get_object().get_data()  # type: ignore[union-attr]
 
 
 def test_the_pdf_shows_the_figures_and_numbers_its_pages(study: Document) -> None:
@@ -177,6 +177,6 @@ def test_the_abstract_renders_in_every_format() -> None:
     assert pdf.pages == len(pypdf.PdfReader(io.BytesIO(pdf.files[0].content)).pages)
     assert "Abstract of Assessed Values" in pdf_text(pdf.files[0].content)
     for wanted in ("xlsx", "csv", "html", "json"):
-        (file,) = render(document, wanted).files  # type: ignore[arg-type]
+        (file,) = render(document, wanted).files
         assert file.name == f"abstract_of_values.{wanted}"
         assert file.content

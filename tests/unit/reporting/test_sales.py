@@ -19,6 +19,8 @@ from tests.support.reports import random_sales, sale, sales_frame
         ({"sale_price_usd": None}, "no_price"),
         ({"sale_price_usd": 0.0}, "no_price"),
         ({"sale_price_usd": -5.0}, "no_price"),
+        ({"sale_price_usd": float("nan")}, "no_price"),
+        ({"estimate_usd": float("inf")}, "no_estimate"),
         ({"sale_price_usd": 19_999.0}, "below_minimum_price"),
         ({"estimate_usd": None}, "no_estimate"),
         ({"estimate_usd": 0.0}, "no_estimate"),
