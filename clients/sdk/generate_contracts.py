@@ -8,7 +8,6 @@ import json
 import pkgutil
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +97,7 @@ def database_sql() -> str:
         with EmbeddedPostgres(folder / "postgres", settings={"fsync": "off"}) as server:
             upgrade(server.url)
             program = postgres_binaries(server_account(folder / "postgres")) / "pg_dump"
-            command = [program, "--schema-only", "--no-owner", "--exclude-table=public.alembic_version", server.url]
+            command = [str(program), "--schema-only", "--no-owner", "--exclude-table=public.alembic_version", server.url]
             dumped = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 our own
     return clean_dump(dumped)
 
@@ -131,4 +130,4 @@ def _modules() -> Iterator[Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
