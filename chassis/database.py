@@ -145,7 +145,7 @@ class Database:
             except BaseException:
                 await _rollback(connection)
                 raise
-            await connection.execute("COMMIT")
+            await _commit(connection)
         if unit.messages and self.publisher is not None:
             self.publisher.send(unit.messages)
 
@@ -167,9 +167,15 @@ def asyncpg_url(url: str) -> str:
 
 def _begin(county: str, mode: str = "") -> str:
     """One round trip opens the transaction and declares its county to row-level security."""
-    if county != EVERY_COUNTY and not _COUNTY.match(county):
+    if county != EVERY_COUNTY and not _COUNTY.fullmatch(county):
         raise PermanentError("county_invalid", f"{county!r} is no county name")
     return f"BEGIN {mode}; SET LOCAL terrafusion.county = '{county}'"
+
+
+async def _commit(connection: Connection) -> None:
+    """PostgreSQL answers COMMIT with a quiet ROLLBACK where an earlier statement had failed and was caught."""
+    if await connection.execute("COMMIT") != "COMMIT":
+        raise RuntimeError("the transaction was rolled back: a statement in it had failed")
 
 
 async def _rollback(connection: Connection) -> None:

@@ -24,6 +24,7 @@ from chassis import queries
 from chassis.counties import load_county
 from chassis.database import Connection, Database, UnitOfWork
 from chassis.errors import JobStoppedError, TerraFusionError
+from chassis.outages import is_outage
 from chassis.outbox import derived_id
 from chassis.storage import Storage
 from contracts.api.jobs import Artifact, JobError
@@ -84,6 +85,7 @@ class RunningJob:
     attempt: int
     requested_by: str
     deadline: datetime | None
+    failures: int = 0
     artifacts: list[Artifact] = field(default_factory=list)
     completed: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
@@ -202,6 +204,7 @@ def running_job(row: asyncpg.Record, tools: Tools) -> RunningJob:
         attempt=row["attempt"],
         requested_by=row["requested_by"],
         deadline=row["deadline"],
+        failures=row["failures"],
     )
 
 
@@ -211,7 +214,7 @@ def to_error(error: BaseException) -> JobError:
         return JobError(code=error.code, message=error.message, details=error.details)
     if isinstance(error, JobStoppedError):
         return JobError(code=error.code, message=error.message)
-    if isinstance(error, (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)):
+    if is_outage(error):
         return JobError(code="dependency_unavailable", message=f"{type(error).__name__} while the job ran")
     return JobError(code="internal_error", message=f"{type(error).__name__} in the job's handler")
 

@@ -10,12 +10,13 @@ import base64
 import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
+from uuid import UUID
 
 from faststream import BaseMiddleware
-from faststream.exceptions import HandlerException
 from nats.js.client import JetStreamContext
 from opentelemetry import trace
 from opentelemetry.propagate import extract
@@ -24,13 +25,15 @@ from pydantic import ValidationError
 
 from chassis.bus import publish
 from chassis.errors import PermanentError
-from chassis.outbox import to_message
+from chassis.outages import is_outage
+from chassis.outbox import derived_id, to_message
 from chassis.telemetry import DEAD_LETTERS
 from contracts.events.chassis import DeadLettered
-from contracts.subjects import county_of
+from contracts.subjects import COUNTY_PATTERN, county_of
 
 log = logging.getLogger(__name__)
 tracer = trace.get_tracer("terrafusion.bus")
+DEAD_LETTER_IDS = UUID("5b1f2f4e-6d0c-5a54-9a3e-3f6c9d1c7f10")  # namespace: one id for each message given up on
 
 
 class RetryLaterError(Exception):
@@ -50,23 +53,35 @@ class Deliveries:
         self.attempts = attempts
         self.retry_delay = retry_delay
         self.jetstream: JetStreamContext | None = None
+        self.tasks: set[asyncio.Task[Any]] = set()  # that treat a message right now
+
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Count the current task among those that a shutdown waits for."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
+            yield
+        finally:
+            self.tasks.discard(task)
 
     def wait_seconds(self, tries: int) -> float:
         """How long to wait after so many tries: doubling, with jitter, at most a minute."""
-        base: float = self.retry_delay.total_seconds() * 2 ** max(tries - 1, 0)
+        base: float = self.retry_delay.total_seconds() * 2 ** min(max(tries - 1, 0), 16)
         return min(base, 60.0) * random.uniform(0.8, 1.2)
 
     def middleware(self) -> type[BaseMiddleware]:
         """The FastStream middleware that treats messages so."""
         return type("DeliveryMiddleware", (_DeliveryMiddleware,), {"deliveries": self})
 
-    async def dead_letter(self, message: Any, error: Exception) -> None:
+    async def dead_letter(self, raw: Any, error: Exception) -> None:
         """Keep a message that cannot be handled, with its reason and origin."""
-        raw = message.raw_message
         body, encoding = _as_text(raw.data)
         code = getattr(error, "code", "message_invalid" if isinstance(error, ValidationError) else "internal_error")
+        metadata = raw.metadata
         event = DeadLettered(
-            county=county_of(raw.subject),
+            county=_county_of(raw.subject),
             occurred_at=datetime.now(UTC),
             service=self.service,
             original_subject=raw.subject,
@@ -75,80 +90,111 @@ class Deliveries:
             original_body_encoding=encoding,
             code=code,
             reason=_reason(error),
-            deliveries=raw.metadata.num_delivered,
+            deliveries=metadata.num_delivered,
         )
-        letter = to_message(event, service=self.service)
-        metadata = raw.metadata
-        identity = f"dlq-{metadata.stream}-{metadata.consumer}-{metadata.sequence.stream}"
+        origin = f"{metadata.stream}:{metadata.consumer}:{metadata.sequence.stream}:{metadata.timestamp.isoformat()}"
+        letter = to_message(event, service=self.service, event_id=str(derived_id(DEAD_LETTER_IDS, origin)))
         assert self.jetstream is not None
-        await publish(self.jetstream, letter.subject, letter.body.encode(), {**letter.headers, "Nats-Msg-Id": identity})
+        await publish(self.jetstream, letter.subject, letter.body.encode(), letter.headers)
         DEAD_LETTERS.labels(self.service, code).inc()
         log.error("dead letter", extra={"subject": raw.subject, "code": code})
 
 
 class _DeliveryMiddleware(BaseMiddleware):
     deliveries: ClassVar[Deliveries]
+    treated = False
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
-        raw = getattr(msg, "raw_message", None)
-        if not getattr(raw, "reply", "").startswith("$JS.ACK"):
+        raw = msg.raw_message
+        if not _is_from_stream(raw):
             return await call_next(msg)  # core NATS: queries and cancel signals
-        with tracer.start_as_current_span(
-            f"process {msg.raw_message.subject.rpartition('.')[0]}",
-            context=extract(dict(raw.headers or {})) if raw else None,
-            kind=SpanKind.CONSUMER,
-            attributes={"messaging.system": "nats", "messaging.destination.name": msg.raw_message.subject},
+        self.treated = True
+        with (
+            tracer.start_as_current_span(
+                f"process {raw.subject.rpartition('.')[0]}",
+                context=extract(dict(raw.headers or {})),
+                kind=SpanKind.CONSUMER,
+                attributes={"messaging.system": "nats", "messaging.destination.name": raw.subject},
+            ),
+            self.deliveries.at_work(),
         ):
             return await self._treat(call_next, msg)
 
+    async def after_processed(self, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None) -> bool:
+        """Treat a message whose body cannot be parsed: FastStream gives up on it before `consume_scope`."""
+        if not isinstance(exc_val, Exception) or self.treated or not _is_from_stream(self.msg):
+            return False
+        await self._bury(self.msg, PermanentError("message_invalid", "the body is not what its content type says"))
+        return True
+
     async def _treat(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
-        beat = asyncio.create_task(self._beat(msg))
-        tries = msg.raw_message.metadata.num_delivered
+        raw = msg.raw_message
+        beat = asyncio.create_task(self._beat(raw))
         try:
             result = await call_next(msg)
-            await msg.ack()
         except RetryLaterError as error:
-            await msg.nack(delay=error.wait_seconds)
-        except HandlerException:
-            raise
+            await _tell(raw.nak(delay=error.wait_seconds))
         except asyncio.CancelledError:
-            await self._cancelled(msg)
+            await self._cancelled(raw)
         except (ValidationError, PermanentError) as error:
-            await self._bury(msg, error)
+            await self._bury(raw, error)
         except Exception as error:  # noqa: BLE001 a message must never vanish, whatever went wrong
-            if tries >= self.deliveries.attempts:
-                await self._bury(msg, error)
-            else:
-                log.warning("message will be tried again", extra={"tries": tries, "reason": repr(error)})
-                await msg.nack(delay=self.deliveries.wait_seconds(tries))
+            await self._failed(raw, error)
         else:
+            await _tell(raw.ack())
             return result
         finally:
             beat.cancel()
         return None
 
-    async def _beat(self, msg: Any) -> None:
+    async def _beat(self, raw: Any) -> None:
         while True:
             await asyncio.sleep(self.deliveries.beat_seconds)
             with contextlib.suppress(Exception):
-                await msg.in_progress()
+                await raw.in_progress()
 
-    async def _bury(self, msg: Any, error: Exception) -> None:
+    async def _failed(self, raw: Any, error: Exception) -> None:
+        """Try again, for ever through an outage: it is not the message's fault."""
+        tries = raw.metadata.num_delivered
+        if tries >= self.deliveries.attempts and not is_outage(error):
+            await self._bury(raw, error)
+            return
+        log.warning("message will be tried again", extra={"tries": tries, "reason": type(error).__name__})
+        await _tell(raw.nak(delay=self.deliveries.wait_seconds(tries)))
+
+    async def _bury(self, raw: Any, error: Exception) -> None:
         try:
-            await self.deliveries.dead_letter(msg, error)
+            await self.deliveries.dead_letter(raw, error)
         except Exception as trouble:  # noqa: BLE001 as above
-            log.warning("the dead letter waits for the bus", extra={"reason": repr(trouble)})
-            await msg.nack(delay=self.deliveries.wait_seconds(1))
+            log.warning("the dead letter waits for the bus", extra={"reason": type(trouble).__name__})
+            await _tell(raw.nak(delay=self.deliveries.wait_seconds(1)))
         else:
-            await msg.reject()
+            await _tell(raw.term())
 
-    async def _cancelled(self, msg: Any) -> None:
+    async def _cancelled(self, raw: Any) -> None:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
-            with contextlib.suppress(Exception):
-                await msg.nack(delay=0.1)  # shutting down: another worker may have it
+            await _tell(raw.nak(delay=0.1))  # shutting down: another worker may have it
             raise asyncio.CancelledError
-        await msg.nack(delay=self.deliveries.wait_seconds(1))  # an inner task was cancelled; ours goes on
+        await _tell(raw.nak(delay=self.deliveries.wait_seconds(1)))  # an inner task was cancelled; ours goes on
+
+
+def _is_from_stream(raw: Any) -> bool:
+    return str(getattr(raw, "reply", "")).startswith("$JS.ACK")
+
+
+async def _tell(answer: Awaitable[Any]) -> None:
+    """Answer the stream; where the bus is away the message comes again, which is harmless."""
+    try:
+        await answer
+    except Exception as error:  # noqa: BLE001 whatever it was, the message itself has been dealt with
+        log.warning("the stream was not told", extra={"reason": type(error).__name__})
+
+
+def _county_of(subject: str) -> str:
+    """The county of a subject, or `unknown` where the subject is not of our grammar either."""
+    county = county_of(subject)
+    return county if re.fullmatch(COUNTY_PATTERN, county) else "unknown"
 
 
 def _as_text(body: bytes) -> tuple[str, str]:

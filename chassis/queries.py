@@ -72,7 +72,7 @@ async def claim_job(connection: Any, county: str, job_id: UUID, *, owner: str, l
     """Take a job that waits, or one whose worker has been silent for longer than the lease."""
     return await connection.fetchrow(  # type: ignore[no-any-return]
         "UPDATE chassis.job SET status = 'running', attempt = attempt + 1, owner = $3, heartbeat_at = now(),"
-        " not_before = NULL, started_at = coalesce(started_at, now())"
+        " failures = failures + (status = 'running')::int, not_before = NULL, started_at = coalesce(started_at, now())"
         " WHERE county = $1 AND id = $2 AND ("
         "  (status = 'queued' AND (not_before IS NULL OR not_before <= now() + interval '100 milliseconds'))"
         "  OR (status = 'running' AND heartbeat_at < now() - $4::interval))"
@@ -161,9 +161,13 @@ async def end_job(
 async def requeue_job(
     connection: Any, county: str, job_id: UUID, *, attempt: int, wait: timedelta, error: dict[str, Any] | None
 ) -> bool:
-    """Let a job wait for its next start; false where it is not this attempt's or is being cancelled."""
+    """Let a job wait for its next start; false where it is not this attempt's or is being cancelled.
+
+    With an error it counts as a failed start; handed back without one (a worker shuts down) it does not.
+    """
     done = await connection.execute(
         "UPDATE chassis.job SET status = 'queued', not_before = now() + $4::interval, error = $5,"
+        " failures = failures + ($5::jsonb IS NOT NULL)::int,"
         " heartbeat_at = NULL, owner = NULL, published_at = now()"
         " WHERE county = $1 AND id = $2 AND attempt = $3 AND status = 'running'",
         county,
@@ -186,7 +190,7 @@ async def take_lost_jobs(connection: Any, *, silence: timedelta, limit: int) -> 
         " SELECT county, id FROM chassis.job WHERE finished_at IS NULL"
         "  AND published_at < now() - $1::interval"
         "  AND (status = 'queued' AND coalesce(not_before, published_at) < now() - $1::interval"
-        "   OR status IN ('running', 'cancelling') AND heartbeat_at < now() - $1::interval)"
+        "   OR status IN ('running', 'cancelling') AND coalesce(heartbeat_at, published_at) < now() - $1::interval)"
         "  AND NOT EXISTS (SELECT FROM chassis.outbox o WHERE o.id = job.id)"
         " ORDER BY published_at LIMIT $2 FOR UPDATE SKIP LOCKED) RETURNING *",
         silence,
@@ -205,7 +209,7 @@ async def restart_job(connection: Any, county: str, job_id: UUID) -> Row | None:
     """Queue a job again that ended without success; nothing where it did not."""
     return await connection.fetchrow(  # type: ignore[no-any-return]
         "UPDATE chassis.job SET status = 'queued', error = NULL, result = NULL, artifacts = '[]', finished_at = NULL,"
-        " not_before = NULL, owner = NULL, progress = '{}', published_at = now()"
+        " not_before = NULL, owner = NULL, progress = '{}', failures = 0, published_at = now()"
         " WHERE county = $1 AND id = $2 AND status IN ('failed', 'cancelled') RETURNING *",
         county,
         job_id,

@@ -38,6 +38,7 @@ from contracts.events.jobs import (
 )
 
 log = logging.getLogger(__name__)
+HAND_BACK_SECONDS = 5.0
 STATUS_EVENTS: tuple[type[Event], ...] = (
     JobStarted,
     JobProgressed,
@@ -108,10 +109,14 @@ class Service:
             durable=kind,
             pull_sub=PullSub(batch_size=1, timeout=5),
             max_workers=self.settings.job_workers,
+            no_reply=True,
             title=f"{kind} requested",
             description=(definition.handler.__doc__ or "").strip(),
         )(run_job)
-        self.broker.subscriber(f"job.{kind}.cancel_requested.*", title=f"{kind} cancel requested")(cancel_job)
+        # A message for a stream carries the inbox of its publisher, who waits there for the stream's answer.
+        self.broker.subscriber(f"job.{kind}.cancel_requested.*", title=f"{kind} cancel requested", no_reply=True)(
+            cancel_job
+        )
 
     def app(self) -> AsgiFastStream:
         """The service as an ASGI application with `/health`, `/ready` and `/metrics`."""
@@ -139,8 +144,15 @@ class Service:
                 await require_current(connection)
             log.info("service started")
             yield
-            await self.broker.stop()
+            await self._stop()
         await asyncio.to_thread(provider.shutdown)
+
+    async def _stop(self) -> None:
+        """Let running work end within the shutdown wait, hand back the rest, and only then leave the bus."""
+        await asyncio.gather(*(subscriber.stop() for subscriber in self.broker.subscribers))
+        if cancelled := set(self.deliveries.tasks):  # FastStream cancels what is left and does not wait for it
+            await asyncio.wait(cancelled, timeout=HAND_BACK_SECONDS)
+        await self.broker.stop()
 
     async def _health(self, scope: dict[str, Any]) -> AsgiResponse:
         """The process lives and its durable consumers exist: a deleted one leaves a worker that hears nothing."""
@@ -155,7 +167,7 @@ class Service:
             async with asyncio.timeout(2):
                 await self.database.pool.fetchval("SELECT 1")
             connected = self.client is not None and self.client.is_connected
-        except (OSError, TimeoutError, RuntimeError):
+        except Exception:  # noqa: BLE001 whatever keeps the database from answering
             connected = False
         return AsgiResponse(b"", 204 if connected else 503)
 

@@ -32,6 +32,9 @@ job = Table(
     Column("requested_by", Text, nullable=False),
     Column("deadline", DateTime(timezone=True)),
     Column("attempt", Integer, nullable=False, server_default="0"),
+    Column(
+        "failures", Integer, nullable=False, server_default="0", comment="starts that failed since it was asked for"
+    ),
     Column("owner", Text, comment="the worker process that runs it"),
     Column("heartbeat_at", DateTime(timezone=True)),
     Column("not_before", DateTime(timezone=True), comment="a retry waits until then"),

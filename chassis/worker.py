@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 from pydantic import ValidationError
 
 from chassis import queries
@@ -21,7 +20,7 @@ from chassis.logs import current_job
 from chassis.middleware import RetryLaterError
 from chassis.outbox import derived_id, to_json
 from chassis.settings import ServiceSettings
-from chassis.telemetry import JOB_SECONDS, JOBS_FAILED
+from chassis.telemetry import DEAD_LETTERS, JOB_SECONDS, JOBS_FAILED
 from contracts.api.jobs import JobError
 from contracts.events.chassis import DeadLettered
 from contracts.events.jobs import JobCancelled, JobFailed, JobRequested, JobStarted
@@ -68,8 +67,16 @@ class Worker:
                 await self._leave(unit, requested)
                 return None, {}
             job = running_job(row, self.tools)
+            if job.failures >= self.settings.job_attempts:
+                await self._give_up(unit, job)
+                return None, {}
             await job.say(unit, JobStarted)
         return job, row["parameters"]
+
+    async def _give_up(self, unit: UnitOfWork, job: RunningJob) -> None:
+        """A job whose workers die again and again is not started for ever."""
+        error = JobError(code="worker_lost", message=f"its worker ended without a word; starts: {job.failures}")
+        await self._write_failure(unit, job, error)
 
     async def _leave(self, unit: UnitOfWork, requested: JobRequested) -> None:
         """A job that cannot be claimed: ended (nothing to do), waiting, in other hands, or abandoned."""
@@ -79,7 +86,7 @@ class Worker:
         lease_seconds = self.settings.job_lease.total_seconds()
         if found["status"] == "queued":
             raise RetryLaterError(max(found["wait_seconds"], 0.05))
-        silent_seconds = found["silent_seconds"] or 0.0
+        silent_seconds = lease_seconds if found["silent_seconds"] is None else found["silent_seconds"]
         if found["status"] == "cancelling" and silent_seconds >= lease_seconds:
             await self._end_cancelled(unit, requested, found["attempt"])
         elif found["status"] in {"running", "cancelling"}:
@@ -97,9 +104,10 @@ class Worker:
         self.running[job.id] = job
         work = asyncio.ensure_future(self._work(job, parameters))
         beat = asyncio.create_task(self._beat(job, work))
-        status = "succeeded"
+        status = "retried"
         try:
             await asyncio.shield(work)
+            status = "succeeded"
         except asyncio.CancelledError:
             await self._interrupted(job, work)
             raise
@@ -121,9 +129,12 @@ class Worker:
         job.check()
         try:
             await self.definition.handler(job, validated)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             job.check()
-            raise
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise RuntimeError("a task inside the handler was cancelled") from error
         if not job.completed:
             raise PermanentError("job_incomplete", f"the {job.kind} handler ended without completing the job")
 
@@ -135,8 +146,8 @@ class Worker:
             try:
                 async with self.tools.database.begin(job.county) as unit:
                     row = await queries.beat(unit.connection, job.county, job.id, attempt=job.attempt)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                log.warning("no heartbeat", extra={"reason": repr(error)})
+            except Exception as error:  # noqa: BLE001 a missed beat is no reason to stop; the next may get through
+                log.warning("no heartbeat", extra={"reason": type(error).__name__})
                 continue
             if row is None and not work.done() and not job.completed:
                 job.ask_to_stop("job_taken_over", "another worker has the job")
@@ -149,16 +160,16 @@ class Worker:
     async def _failed(self, job: RunningJob, error: Exception) -> str:
         """End the job or let it wait for another start; returns the status for the metrics."""
         if job.completed:
-            log.warning("an error after the job had ended", extra={"reason": repr(error)})
+            log.warning("an error after the job had ended", extra={"reason": type(error).__name__})
             return "succeeded"
         if isinstance(error, JobStoppedError) and error.code == "job_taken_over":
-            return "taken_over"
+            raise RetryLaterError(self.settings.job_lease.total_seconds())  # our message must outlive the new owner
         if isinstance(error, JobStoppedError) and error.code == "job_cancelled":
             await self._end(job, "cancelled", None)
             return "cancelled"
         mark_failed(error)
         known = to_error(error)
-        final = isinstance(error, (PermanentError, JobStoppedError)) or job.attempt >= self.settings.job_attempts
+        final = isinstance(error, (PermanentError, JobStoppedError)) or job.failures + 1 >= self.settings.job_attempts
         log.log(
             logging.ERROR if final else logging.WARNING,
             "job attempt failed",
@@ -172,12 +183,11 @@ class Worker:
         if not final:
             await self._retry(job, known)
         await self._end(job, "failed", known)
-        JOBS_FAILED[job.kind].labels(job.county, known.code).inc()
         return "failed"
 
     async def _retry(self, job: RunningJob, error: JobError) -> None:
         """Queue the job again and ask for the message after the same wait."""
-        wait = self.settings.job_retry_delay * 2 ** (job.attempt - 1)
+        wait = self.settings.job_retry_delay * 2 ** min(job.failures, 16)
         wait = min(wait, timedelta(minutes=10)) * (0.8 + 0.4 * (job.id.int % 1000) / 1000)
         async with self.tools.database.begin(job.county) as unit:
             kept = await queries.requeue_job(
@@ -194,20 +204,32 @@ class Worker:
 
     async def _end(self, job: RunningJob, status: str, error: JobError | None) -> None:
         async with self.tools.database.begin(job.county) as unit:
-            known = error.model_dump(mode="json") if error else None
+            if error is not None:
+                await self._write_failure(unit, job, error)
+                return
             ended = await queries.end_job(
-                unit.connection, job.county, job.id, attempt=job.attempt, status=status, error=known
+                unit.connection, job.county, job.id, attempt=job.attempt, status=status, error=None
             )
-            if not ended:
-                return
-            if error is None:
+            if ended:
                 await job.say(unit, JobCancelled)
-                return
-            await job.say(unit, JobFailed, error=error)
-            await unit.publish(
-                self._dead_letter(job, error),
-                event_id=str(derived_id(job.id, f"dead_letter:{job.attempt}")),
-            )
+
+    async def _write_failure(self, unit: UnitOfWork, job: RunningJob, error: JobError) -> None:
+        """End the job as failed, with its event and its dead letter; nothing where it is no longer ours."""
+        ended = await queries.end_job(
+            unit.connection,
+            job.county,
+            job.id,
+            attempt=job.attempt,
+            status="failed",
+            error=error.model_dump(mode="json"),
+        )
+        if not ended:
+            return
+        await job.say(unit, JobFailed, error=error)
+        letter_id = derived_id(job.id, f"dead_letter:{job.attempt}")
+        await unit.publish(self._dead_letter(job, error), event_id=str(letter_id))
+        JOBS_FAILED[job.kind].labels(job.county, error.code).inc()
+        DEAD_LETTERS.labels(self.tools.service, error.code).inc()
 
     def _dead_letter(self, job: RunningJob, error: JobError) -> DeadLettered:
         body = {"job_id": str(job.id), "county": job.county, "kind": job.kind.value}

@@ -45,6 +45,13 @@ def create_job() -> None:
         sa.Column("requested_by", sa.Text, nullable=False),
         sa.Column("deadline", moment),
         sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+        sa.Column(
+            "failures",
+            sa.Integer,
+            nullable=False,
+            server_default="0",
+            comment="starts that failed since it was asked for",
+        ),
         sa.Column("owner", sa.Text, comment="the worker process that runs it"),
         sa.Column("heartbeat_at", moment),
         sa.Column("not_before", moment, comment="a retry waits until then"),
