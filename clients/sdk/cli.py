@@ -2,10 +2,12 @@
 
 import typer
 
+from clients.sdk.accounts import users_app
 from clients.sdk.county import county_app
+from clients.sdk.county_folder import county_check, county_new
 from clients.sdk.demo import demo_command
 from clients.sdk.jobs import jobs_app
-from clients.sdk.operations import doctor_command, migrate_command
+from clients.sdk.operations import doctor_command, migrate_command, migration_command
 from clients.sdk.ratio_study import ratio_study_command
 from clients.sdk.sync import sync_app
 from clients.sdk.up import up_command
@@ -22,8 +24,12 @@ app.command("up")(up_command)
 app.command("demo")(demo_command)
 app.command("migrate")(migrate_command)
 app.command("doctor")(doctor_command)
+app.command("migration", hidden=True)(migration_command)
 app.command("ratio-study")(ratio_study_command)
+county_app.command("new")(county_new)
+county_app.command("check")(county_check)
 app.add_typer(county_app)
+app.add_typer(users_app)
 app.add_typer(jobs_app)
 app.add_typer(sync_app)
 

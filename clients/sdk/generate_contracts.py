@@ -97,7 +97,13 @@ def database_sql() -> str:
         with EmbeddedPostgres(folder / "postgres", settings={"fsync": "off"}) as server:
             upgrade(server.url)
             program = postgres_binaries(server_account(folder / "postgres")) / "pg_dump"
-            command = [str(program), "--schema-only", "--no-owner", "--exclude-table=public.alembic_version", server.url]
+            command = [
+                str(program),
+                "--schema-only",
+                "--no-owner",
+                "--exclude-table=public.alembic_version",
+                server.url,
+            ]
             dumped = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 our own
     return clean_dump(dumped)
 

@@ -8,6 +8,7 @@ import importlib.util
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -43,6 +44,26 @@ def migrate_command() -> None:
     print(f"database at revision {head_revision()}")
     asyncio.run(apply_streams(nats_url(), replicas=int(os.environ.get("TERRAFUSION_NATS_REPLICAS", "1"))))
     print("streams and consumers applied")
+
+
+def migration_command(
+    message: Annotated[str, typer.Argument(help="What changes, such as 'valuation: add x'.")],
+) -> None:
+    """Write a new migration from the difference between the tables and the newest schema."""
+    import tempfile
+    from pathlib import Path
+
+    from alembic import command
+
+    from chassis.embedded.postgres import EmbeddedPostgres
+    from chassis.migrations import alembic_config, head_revision, upgrade
+
+    with tempfile.TemporaryDirectory(prefix="tf-") as name:
+        Path(name).chmod(0o711)
+        with EmbeddedPostgres(Path(name) / "postgres") as server:
+            upgrade(server.url)
+            number = f"{int(head_revision() or 0) + 1:04d}"
+            command.revision(alembic_config(server.url), message=message, autogenerate=True, rev_id=number)
 
 
 def doctor_command() -> None:
