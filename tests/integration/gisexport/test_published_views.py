@@ -24,13 +24,12 @@ async def test_catalogue_fields_are_columns_of_their_view(database_url: str, nam
     connection = await asyncpg.connect(asyncpg_url(database_url))
     try:
         rows = await connection.fetch(
-            "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema || '.' || table_name = $1",
+            "SELECT column_name, data_type FROM information_schema.columns"
+            " WHERE table_schema || '.' || table_name = $1",
             dataset.view,
         )
     finally:
         await connection.close()
-    if not rows:
-        pytest.skip(f"{dataset.view} is not published by any migration yet")
     published = {row["column_name"]: row["data_type"] for row in rows}
     described = {field.name: COLUMN_TYPES[field.data_type] for field in dataset.fields}
     assert described.items() <= published.items()
