@@ -4,20 +4,23 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typst
 
-from services.reporting.domain.document import Document, Figure, Section, Table
+from services.reporting.domain.document import Cell, Column, Document, Figure, Section, Table
 from services.reporting.domain.wording import written, written_date, written_figure, written_level
 from services.reporting.render_chart import chart_svg
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.typ"
 MOST_TABLE_ROWS = 2_000  # Typst holds about 0.2 MB a table row
-LONG_WORD = re.compile(r"[^\s\u200b]{25,}")
-BREAK_EVERY = 12
+WIDEST_OWN_WIDTH = 20  # characters; a text column with longer texts shares what width is left
+WIDEST_SHARE = 40
+LONG_WORD = re.compile(r"[^\s\u200b]{21,}")
+BREAK_EVERY = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,12 @@ def _table(table: Table) -> dict[str, Any]:
     return {
         "title": table.title,
         "columns": [
-            {"label": column.label, "number": column.kind not in {"text", "date"}, "grow": column.grow}
-            for column in table.columns
+            {
+                "label": column.label,
+                "number": column.kind not in {"text", "date"},
+                "share": _share(column, (row[index] for row in table.rows[:MOST_TABLE_ROWS])),
+            }
+            for index, column in enumerate(table.columns)
         ],
         "rows": [
             [_breakable(written(cell, kind)) for cell, kind in zip(row, kinds, strict=True)]
@@ -122,6 +129,14 @@ def _table(table: Table) -> dict[str, Any]:
         "total": table.total and [written(cell, kind) for cell, kind in zip(table.total, kinds, strict=True)],
         "notes": notes,
     }
+
+
+def _share(column: Column, cells: Iterable[Cell]) -> int:
+    """The column's part of the width that is left over; 0 for one that is as wide as its longest text."""
+    if column.kind != "text":
+        return 0
+    longest = max((len(str(cell)) for cell in cells if cell is not None), default=0)
+    return min(max(longest, 10), WIDEST_SHARE) if column.grow or longest > WIDEST_OWN_WIDTH else 0
 
 
 def _breakable(text: str) -> str:

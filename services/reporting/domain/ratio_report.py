@@ -148,6 +148,7 @@ def _trimming(screened: Screened, study: RatioStudy, arguments: RatioStudyArgume
         screened.untrimmed["estimate_usd"],
         screened.untrimmed["price_usd"],
         confidence=arguments.confidence_level,
+        resamples=1,  # only the figures are shown, without their intervals
     )
     columns = (
         Column("sample", "Sample", grow=True),

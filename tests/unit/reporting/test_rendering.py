@@ -14,7 +14,7 @@ from services.reporting import render_xlsx as workbooks
 from services.reporting.domain.abstract_report import abstract_document
 from services.reporting.domain.document import Column, Document, Section, Table, tables_of
 from services.reporting.domain.ratio_report import ratio_study_document
-from services.reporting.render_pdf import MOST_TABLE_ROWS, render_pdf
+from services.reporting.render_pdf import MOST_TABLE_ROWS, _breakable, _share, render_pdf
 from services.reporting.rendering import render
 from tests.support.reports import context_of, parcels_frame, random_sales, sale, sales_frame
 
@@ -180,3 +180,24 @@ def test_the_abstract_renders_in_every_format() -> None:
         (file,) = render(document, wanted).files
         assert file.name == f"abstract_of_values.{wanted}"
         assert file.content
+
+
+def test_long_words_may_break_and_others_stay_searchable() -> None:
+    assert _breakable("1-0489-301-0001-002 MAIN ST") == "1-0489-301-0001-002 MAIN ST"
+    broken = _breakable(f"{'X' * 45} MAIN")
+    assert broken.replace("\u200b", "") == f"{'X' * 45} MAIN"
+    assert max(map(len, broken.split("\u200b"))) <= 15
+
+
+@pytest.mark.parametrize(
+    ("column", "longest", "share"),
+    [
+        (Column("a", "A"), 20, 0),
+        (Column("a", "A"), 21, 21),
+        (Column("a", "A"), 400, 40),
+        (Column("a", "A", grow=True), 3, 10),
+        (Column("a", "A", "usd"), 30, 0),
+    ],
+)
+def test_long_text_shares_the_width_that_numbers_leave(column: Column, longest: int, share: int) -> None:
+    assert _share(column, ["x" * longest, None, "y"]) == share
