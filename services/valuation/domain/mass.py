@@ -78,9 +78,22 @@ def fit_county(sold: Sales, *, kinds: Iterable[str], model: str, comparables: in
     return CountyModel(valuation_date, fitted, refused, learn_land_shares(sold.properties))
 
 
+def refusal_reasons(parcels: Properties, kinds: Iterable[str]) -> TextArray:
+    """Why each parcel cannot be valued by models of these kinds; "" where it can."""
+    no_area, no_land = np.isnan(parcels.living_area_sqft), np.isnan(parcels.land_area_sqft)
+    modelled = np.isin(parcels.kind.astype(str), list(kinds))
+    reasons = {
+        "too_few_sales": ~modelled,
+        "living_area_missing": (parcels.kind == IMPROVED_RESIDENTIAL) & no_area,
+        "land_area_missing": (parcels.kind == VACANT_LAND) & no_land,
+        "characteristics_missing": (parcels.kind == OTHER) & no_area & no_land,
+    }
+    return np.select(list(reasons.values()), list(reasons), default="").astype(object)
+
+
 def value_parcels(model: CountyModel, parcels: Properties) -> ValuedParcels:
     """Value parcels; safe to call batch by batch."""
-    reasons = _reasons(model, parcels)
+    reasons = refusal_reasons(parcels, model.by_kind)
     values: list[dict[str, Any]] = []
     for kind, kind_model in model.by_kind.items():
         at = np.flatnonzero((parcels.kind == kind) & (reasons == ""))
@@ -101,27 +114,6 @@ def _fit_kind(sold: Sales, model: str, comparables: int, valuation_date: date) -
     except ValuationRefusedError:  # enough sales for a model, too few to hold some out
         accuracy = None
     return KindModel(MODELS[model].fit(sales, comparables=comparables), time, accuracy)
-
-
-def _reasons(model: CountyModel, parcels: Properties) -> TextArray:
-    """Why each parcel cannot be valued; "" where it can."""
-    no_area, no_land = np.isnan(parcels.living_area_sqft), np.isnan(parcels.land_area_sqft)
-    modelled = np.isin(parcels.kind.astype(str), list(model.by_kind))
-    return np.select(
-        [
-            ~modelled,
-            (parcels.kind == IMPROVED_RESIDENTIAL) & no_area,
-            (parcels.kind == VACANT_LAND) & no_land,
-            (parcels.kind == OTHER) & no_area & no_land,
-        ],
-        [
-            "too_few_sales",
-            "living_area_missing",
-            "land_area_missing",
-            "characteristics_missing",
-        ],
-        default="",
-    ).astype(object)
 
 
 def _rows(model: CountyModel, fitted: FittedModel, subjects: Properties, estimates: Estimates) -> list[dict[str, Any]]:

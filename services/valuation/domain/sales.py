@@ -4,9 +4,18 @@ from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from services.valuation.domain.properties import BoolArray, FloatArray, IntArray, Properties, TextArray
+from services.valuation.domain.properties import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Properties,
+    TextArray,
+    UseCodes,
+    properties,
+)
 
 MINIMUM_SALES = 30
 
@@ -31,6 +40,16 @@ class Sales:
             sale_date=self.sale_date[rows],
             price_usd=self.price_usd[rows],
         )
+
+
+def to_sales(frame: pl.DataFrame, use_codes: UseCodes) -> Sales:
+    """Screened sales with the characteristics of what was sold, as `appraisal.sale_screening` leaves them."""
+    return Sales(
+        properties=properties(frame, use_codes=use_codes),
+        sale_id=np.array(frame["sale_id"].to_list(), dtype=object),
+        sale_date=frame["sale_date"].to_numpy().astype("datetime64[D]"),
+        price_usd=frame["sale_price_usd"].to_numpy().astype(float),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

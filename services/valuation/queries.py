@@ -1,0 +1,174 @@
+"""All SQL of the valuation service: it reads ingest's published views and writes its own runs."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, BinaryIO
+from uuid import UUID
+
+import asyncpg
+import polars as pl
+
+from chassis.database import Connection
+from contracts.api.valuation import ValuationScope
+
+_CHARACTERISTICS = {
+    "use_code": pl.String,
+    "neighborhood": pl.String,
+    "building_class": pl.String,
+    "condition": pl.String,
+    "living_area_sqft": pl.Float64,
+    "land_area_sqft": pl.Float64,
+    "year_built": pl.Float64,
+    "effective_year_built": pl.Float64,
+    "bedrooms": pl.Float64,
+    "bathrooms": pl.Float64,
+    "stories": pl.Float64,
+    "longitude": pl.Float64,
+    "latitude": pl.Float64,
+    "land_value_usd": pl.Float64,
+    "improvement_value_usd": pl.Float64,
+    "total_value_usd": pl.Float64,
+}
+_AS_SOLD = ("living_area_sqft", "land_area_sqft", "year_built")  # the sale knows them better than the parcel
+_PARCEL_COLUMNS = ", ".join(
+    f"parcel.{name}::float8" if kind == pl.Float64 else f"parcel.{name}" for name, kind in _CHARACTERISTICS.items()
+)
+_SOLD_COLUMNS = ", ".join(
+    f"coalesce(sale.{name}, parcel.{name})::float8 AS {name}"
+    if name in _AS_SOLD
+    else (f"parcel.{name}::float8" if kind == pl.Float64 else f"parcel.{name}")
+    for name, kind in _CHARACTERISTICS.items()
+)
+_SALE_SCHEMA = {
+    "sale_id": pl.String,
+    "parcel_id": pl.String,
+    "sale_date": pl.Date,
+    "sale_price_usd": pl.Float64,
+    "is_qualified": pl.Boolean,
+    "parcel_count": pl.Int64,
+    **_CHARACTERISTICS,
+}
+_PARCEL_SCHEMA = {"parcel_id": pl.String, **_CHARACTERISTICS}
+VALUE_COLUMNS = (
+    "county",
+    "run_id",
+    "parcel_id",
+    "kind",
+    "value_usd",
+    "land_value_usd",
+    "improvement_value_usd",
+    "low_usd",
+    "high_usd",
+    "confidence",
+    "contributions",
+    "comparables",
+)
+
+
+async def read_tax_year(connection: Connection, county: str) -> int | None:
+    """The tax year of the county's working layer."""
+    year: int | None = await connection.fetchval("SELECT max(tax_year) FROM ingest.parcel_v1 WHERE county = $1", county)
+    return year
+
+
+async def read_sales(connection: Connection, county: str, *, from_date: date) -> pl.DataFrame:
+    """Sales since a date with the characteristics of what was sold; sales of unknown parcels are left out."""
+    rows = await connection.fetch(
+        f"""
+        SELECT sale.sale_id, sale.parcel_id, sale.sale_date, sale.sale_price_usd::float8, sale.is_qualified,
+            sale.parcel_count::int8, {_SOLD_COLUMNS}
+        FROM ingest.sale_v1 AS sale
+        JOIN ingest.parcel_v1 AS parcel ON parcel.county = sale.county AND parcel.parcel_id = sale.parcel_id
+        WHERE sale.county = $1 AND sale.sale_date >= $2
+        ORDER BY sale.sale_date, sale.sale_id
+        """,  # noqa: S608 the columns are constants above
+        county,
+        from_date,
+    )
+    return _frame(rows, _SALE_SCHEMA)
+
+
+async def read_parcels(connection: Connection, county: str, scope: ValuationScope) -> pl.DataFrame:
+    """The active parcels of the scope, in order of their id."""
+    rows = await connection.fetch(
+        f"""
+        SELECT parcel.parcel_id, {_PARCEL_COLUMNS}
+        FROM ingest.parcel_v1 AS parcel
+        WHERE parcel.county = $1 AND parcel.is_active
+            AND ($2::text[] IS NULL OR parcel.parcel_id = ANY($2))
+            AND ($3::text[] IS NULL OR parcel.neighborhood = ANY($3))
+        ORDER BY parcel.parcel_id
+        """,  # noqa: S608 the columns are constants above
+        county,
+        scope.parcel_ids,
+        scope.neighborhoods,
+    )
+    return _frame(rows, _PARCEL_SCHEMA)
+
+
+async def read_freshness(connection: Connection, county: str) -> tuple[Any, ...]:
+    """Something that changes whenever the county's sales or parcels do."""
+    row = await connection.fetchrow(
+        """
+        SELECT (SELECT count(*) FROM ingest.sale_v1 WHERE county = $1),
+            (SELECT max(updated_at) FROM ingest.sale_v1 WHERE county = $1),
+            (SELECT count(*) FROM ingest.parcel_v1 WHERE county = $1),
+            (SELECT max(updated_at) FROM ingest.parcel_v1 WHERE county = $1)
+        """,
+        county,
+    )
+    return tuple(row or ())
+
+
+async def save_run(connection: Connection, county: str, run: Mapping[str, Any]) -> None:
+    """Enter a run: what was asked, the model card and the counts."""
+    await connection.execute(
+        """
+        INSERT INTO valuation.model_run (county, run_id, tax_year, valuation_date, model, parameters, model_card,
+            parcels_valued, parcels_refused)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        """,
+        county,
+        run["run_id"],
+        run["tax_year"],
+        run["valuation_date"],
+        run["model"],
+        run["parameters"],
+        run["model_card"],
+        run["parcels_valued"],
+        run["parcels_refused"],
+    )
+
+
+async def save_values(connection: Connection, county: str, csv: BinaryIO) -> None:
+    """Enter a run's values from CSV lines of `VALUE_COLUMNS`.
+
+    By way of a temporary table, since PostgreSQL does not COPY into tables with row-level security.
+    """
+    columns = ", ".join(VALUE_COLUMNS)
+    await connection.execute(
+        f"CREATE TEMPORARY TABLE valued ON COMMIT DROP AS SELECT {columns} FROM valuation.parcel_value WITH NO DATA"  # noqa: S608 constants
+    )
+    await connection.copy_to_table("valued", source=csv, columns=list(VALUE_COLUMNS), format="csv")
+    await connection.execute(
+        f"INSERT INTO valuation.parcel_value ({columns}) SELECT {columns} FROM valued WHERE county = $1",  # noqa: S608
+        county,
+    )
+
+
+async def save_refusals(connection: Connection, county: str, run_id: UUID, refused: Mapping[str, str]) -> None:
+    """Enter the parcels that no model could value."""
+    await connection.execute(
+        """
+        INSERT INTO valuation.refused_parcel (county, run_id, parcel_id, reason)
+        SELECT $1, $2, parcel_id, reason FROM unnest($3::text[], $4::text[]) AS refused (parcel_id, reason)
+        """,
+        county,
+        run_id,
+        list(refused.keys()),
+        list(refused.values()),
+    )
+
+
+def _frame(rows: Sequence[asyncpg.Record], schema: Mapping[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row")
