@@ -4,9 +4,14 @@ import sys
 
 import uvicorn
 
-from chassis.settings import ServiceSettings
+from chassis.settings import REPOSITORY, ServiceSettings
 
 APPLICATIONS = {"relay": "chassis.relay_app:app"}
+
+
+def service_names() -> tuple[str, ...]:
+    """Every service that can be run: each folder of `services` that has an `app.py`, and the relay."""
+    return tuple(sorted({path.parent.name for path in REPOSITORY.glob("services/*/app.py")} | set(APPLICATIONS)))
 
 
 def main(arguments: list[str]) -> None:

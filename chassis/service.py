@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -89,8 +89,15 @@ class Service:
         if subscribe is not None:
             subscribe(self)
         for event in self.publishes:
-            for subject in event.subjects:
+            for subject in self.subjects(event):
                 self.broker.publisher(subject, schema=event, title=f"{event.__name__} {subject}")
+
+    def subjects(self, event: type[Event]) -> Iterator[str]:
+        """Where this service says an event: its own kinds of job and its own name stand for the first `*`."""
+        for subject in event.subjects:
+            family = subject.partition(".")[0]
+            for own in {"job": self.consumers, "dlq": [self.name]}.get(family, ["*"]):
+                yield subject.replace("*", own, 1)
 
     def _subscribe(self, definition: JobDefinition) -> None:
         """Hear the kind's jobs (each by one worker) and its cancellations (all workers)."""

@@ -16,16 +16,27 @@ from nats.js.api import (
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from chassis.bus import connect
+from chassis.bus import JOBS_STREAM, connect
 from chassis.counties import read_yaml
+from contracts.subjects import JobFact, JobKind, job_subject
 
 DEFINITION = Path(__file__).resolve().parent.parent / "deploy" / "nats" / "streams.yaml"
 DUPLICATE_WINDOW_SECONDS = 600
 
 
 def definition() -> dict[str, Any]:
-    """The streams and consumers as the file says."""
-    return read_yaml(DEFINITION)  # type: ignore[no-any-return]
+    """The streams as the file says, and the consumers: one for each kind of job, and what the file adds."""
+    found: dict[str, Any] = read_yaml(DEFINITION)
+    return found | {"consumers": [*map(job_consumer, JobKind), *found.get("consumers", ())]}
+
+
+def job_consumer(kind: JobKind) -> dict[str, str]:
+    """The durable consumer that the workers of a kind share."""
+    return {
+        "stream": JOBS_STREAM,
+        "durable": kind.value,
+        "filter_subject": job_subject(kind, JobFact.REQUESTED, "*"),
+    }
 
 
 async def apply_streams(url: str, *, replicas: int = 1, ack_wait: timedelta = timedelta(seconds=30)) -> None:

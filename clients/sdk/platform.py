@@ -21,10 +21,11 @@ from chassis.embedded.nats_server import EmbeddedNats
 from chassis.embedded.ports import free_port, require_free
 from chassis.embedded.postgres import EmbeddedPostgres
 from chassis.migrations import upgrade
+from chassis.run import service_names
 from chassis.settings import REPOSITORY
 from chassis.streams import apply_streams
 
-SERVICES = ("gateway", "ingest", "valuation", "market", "reporting", "gisexport", "relay")
+SERVICES = service_names()
 ADMINISTRATOR = "admin"
 _READY_SECONDS = 120.0
 _STOP_STEPS = ((signal.SIGTERM, 20.0),)
