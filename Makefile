@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/pytest
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
+SERVICES := gateway ingest valuation market reporting gisexport relay
 
 .DEFAULT_GOAL := help
 
@@ -48,7 +50,10 @@ contracts: $(READY) ## regenerate contracts/schemas from the code
 	$(BIN)/python -m clients.sdk.generate_contracts
 
 requirements: $(READY) ## compile the hashed requirements files
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --all-extras pyproject.toml -o requirements.txt
+	$(COMPILE) --all-extras pyproject.toml -o requirements.txt
+	for extra in $(SERVICES); do $(COMPILE) --extra $$extra -c requirements.txt pyproject.toml -o deploy/requirements/$$extra.txt || exit 1; done
+	$(COMPILE) --extra cli -c requirements.txt pyproject.toml -o deploy/requirements/migrate.txt
+	printf 'hatchling\neditables\n' | $(COMPILE) -c requirements.txt - -o deploy/requirements/build.txt
 
 migration: $(READY) ## a new migration: make migration m="valuation: add confidence"
 	$(BIN)/terrafusion migration "$(m)"
