@@ -1,0 +1,161 @@
+"""Job submissions a second through the gateway against a bare endpoint that writes the same two rows.
+
+Both run under uvicorn in a process of their own, on one PostgreSQL and one NATS server of their own; the same
+generator loads them in alternating rounds. The gateway has row-level security, tokens, validation, idempotency,
+tracing with an exporter's span processor, and publishes every command; the bare endpoint does nothing of that.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+from chassis.embedded.nats_server import EmbeddedNats
+from chassis.embedded.ports import free_port
+from chassis.embedded.postgres import EmbeddedPostgres
+from chassis.migrations import upgrade
+from chassis.streams import apply_streams
+from services.gateway.accounts import ensure_administrator
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+
+from http_load import load, request_bytes  # noqa: E402
+
+GOAL = 0.5
+COUNTY_FILE = """\
+county: bench
+name: Bench County
+state: WA
+epsg: 2927
+time_zone: America/Los_Angeles
+sale_validity: {qualified_codes: ["1"]}
+"""
+BODY = json.dumps({"county": "bench", "parameters": {"segments": ["1010"]}}).encode()
+
+
+class _SpanSink(BaseHTTPRequestHandler):
+    """Takes the spans that the gateway exports, so that exporting is part of the measurement."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class' name
+        """Say nothing."""
+
+
+@contextmanager
+def _server(arguments: list[str], *, port: int, environment: dict[str, str]) -> Iterator[int]:
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=REPOSITORY, env={**os.environ, **environment}, stdout=subprocess.DEVNULL
+    )
+    try:
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=2)
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _token(port: int, password: str) -> str:
+    body = json.dumps({"username": "bench", "password": password}).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/auth/login", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return str(json.load(response)["access_token"])
+
+
+async def measure(ours: tuple[int, bytes], bare: tuple[int, bytes], options: argparse.Namespace) -> dict[str, object]:
+    """Alternate rounds; the medians of both and their ratio."""
+    rates: dict[str, list[float]] = {"ours": [], "bare": []}
+    for number in range(options.rounds + 1):
+        for name, (port, request) in (("bare", bare), ("ours", ours)):
+            rate, _ = await load(port, request, status=202, connections=options.connections, seconds=options.seconds)
+            if number:  # the first round warms up
+                rates[name].append(rate)
+            await asyncio.sleep(1)  # let the publisher empty its queue
+    found = {name: statistics.median(values) for name, values in rates.items()}
+    return {
+        "name": "job submissions a second",
+        "ours": round(found["ours"], 1),
+        "limit": round(found["bare"], 1),
+        "ratio": round(found["ours"] / found["bare"], 3),
+        "goal": GOAL,
+        "rounds": {name: [round(value) for value in values] for name, values in rates.items()},
+    }
+
+
+def main() -> None:
+    """Run both servers and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--no-export", action="store_true", help="make spans but export none")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="tf-bench-"))
+    folder.chmod(0o711)
+    sink = ThreadingHTTPServer(("127.0.0.1", 0), _SpanSink)
+    Thread(target=sink.serve_forever, daemon=True).start()
+    try:
+        with EmbeddedPostgres(folder / "postgres") as postgres, EmbeddedNats(folder / "nats") as nats:
+            result = _run(folder, postgres.create_database("bench"), nats.url, options, sink.server_port)
+    finally:
+        sink.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps(result))
+
+
+def _run(folder: Path, url: str, nats_url: str, options: argparse.Namespace, sink_port: int) -> dict[str, object]:
+    upgrade(url)
+    asyncio.run(apply_streams(nats_url))
+    password = secrets.token_urlsafe(12)
+    asyncio.run(ensure_administrator(url, "bench", password))
+    (folder / "counties" / "bench").mkdir(parents=True)
+    (folder / "counties" / "bench" / "county.yaml").write_text(COUNTY_FILE)
+    ours, bare = free_port(), free_port()
+    environment = {
+        "TERRAFUSION_OPERATIONAL_DB_URL": url,
+        "TERRAFUSION_NATS_URL": nats_url,
+        "TERRAFUSION_SECRET_KEY": secrets.token_urlsafe(32),
+        "TERRAFUSION_STORAGE_URL": f"file://{folder}/storage",
+        "TERRAFUSION_COUNTIES_DIR": str(folder / "counties"),
+        "TERRAFUSION_HTTP_PORT": str(ours),
+        "PYTHONPATH": str(REPOSITORY),
+    }
+    if not options.no_export:
+        environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{sink_port}"
+    bare_command = ["-m", "uvicorn", "bare_submit:app", "--app-dir", "benchmarks", "--port", str(bare)]
+    bare_command += ["--log-level", "warning", "--no-access-log"]
+    with (
+        _server(["-m", "chassis.run", "gateway"], port=ours, environment=environment),
+        _server(bare_command, port=bare, environment=environment),
+    ):
+        token = {"Authorization": f"Bearer {_token(ours, password)}"}
+        our_request = request_bytes("POST", "/api/v1/market/run", port=ours, body=BODY, headers=token)
+        bare_request = request_bytes("POST", "/run", port=bare, body=BODY)
+        return asyncio.run(measure((ours, our_request), (bare, bare_request), options))
+
+
+if __name__ == "__main__":
+    main()

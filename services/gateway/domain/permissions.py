@@ -1,0 +1,91 @@
+"""Which role may do what. Every grant is for a county; `*` stands for every county."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from contracts.subjects import JobKind
+
+EVERY_COUNTY = "*"
+PARCELS_READ = "parcels:read"
+PII_READ = "pii:read"
+USERS_ADMIN = "users:admin"
+UPLOADS_APPROVE = "uploads:approve"
+AUDIT_READ = "audit:read"
+
+
+def run(kind: JobKind | str) -> str:
+    """The permission to ask for, cancel and retry jobs of a kind."""
+    return f"{kind}:run"
+
+
+def read(kind: JobKind | str) -> str:
+    """The permission to see jobs of a kind and what they made."""
+    return f"{kind}:read"
+
+
+def _both(*kinds: JobKind) -> frozenset[str]:
+    return frozenset(permission for kind in kinds for permission in (run(kind), read(kind)))
+
+
+EVERYTHING = _both(*JobKind) | {PARCELS_READ, PII_READ, USERS_ADMIN, UPLOADS_APPROVE, AUDIT_READ}
+
+#: a system administrator has this in every county, whichever county's file names the role
+PERMISSIONS: Mapping[str, frozenset[str]] = {
+    "system_admin": EVERYTHING,
+    "county_admin": EVERYTHING,
+    "assessor": _both(*JobKind) | {PARCELS_READ},
+    "analyst": _both(JobKind.VALUATION, JobKind.MARKET, JobKind.REPORTING) | {PARCELS_READ},
+    "vendor": _both(JobKind.GIS_EXPORT) | {PARCELS_READ},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a user has in one county."""
+
+    roles: tuple[str, ...] = ()
+    permissions: tuple[str, ...] = ()
+
+    @property
+    def effective(self) -> frozenset[str]:
+        """The permissions of the roles and those given one by one."""
+        return frozenset(self.permissions).union(*(PERMISSIONS.get(role, frozenset()) for role in self.roles))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling, as the token says."""
+
+    username: str
+    session: str
+    grants: Mapping[str, Grant] = field(default_factory=dict)
+
+    def permissions(self, county: str) -> frozenset[str]:
+        """What the caller may do in a county; nothing in one that no grant covers."""
+        found = [self.grants[name].effective for name in (county, EVERY_COUNTY) if name in self.grants]
+        return frozenset[str]().union(*found)
+
+    def covers(self, county: str) -> bool:
+        """Whether any grant is for the county."""
+        return county in self.grants or EVERY_COUNTY in self.grants
+
+    def may(self, permission: str, county: str) -> bool:
+        """Whether the caller may do something in a county."""
+        return permission in self.permissions(county)
+
+    @property
+    def roles(self) -> list[str]:
+        """Every role that the caller has anywhere."""
+        return sorted({role for grant in self.grants.values() for role in grant.roles})
+
+
+def combine(entries: Iterable[tuple[str, Grant]]) -> dict[str, Grant]:
+    """All grants of one user by county; a system administrator's is for every county."""
+    combined: dict[str, Grant] = {}
+    for county, grant in entries:
+        place = EVERY_COUNTY if "system_admin" in grant.roles else county
+        known = combined.get(place, Grant())
+        combined[place] = Grant(
+            tuple(sorted({*known.roles, *grant.roles})), tuple(sorted({*known.permissions, *grant.permissions}))
+        )
+    return combined

@@ -1,0 +1,55 @@
+"""`POST /api/v1/<kind>/run` for each kind, with the kind's own parameters in the contract."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from pydantic import Field, create_model
+from starlette.responses import Response
+
+from contracts.api.jobs import Job, RunRequest
+from contracts.kinds import PARAMETERS
+from contracts.subjects import JobKind
+from services.gateway.access import CurrentCaller
+from services.gateway.state import gateway_of
+from services.gateway.submission import submit
+
+router = APIRouter(prefix="/api/v1", tags=["jobs"])
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", description="same key and same body: the same job, made once")
+]
+
+
+def run_request(kind: JobKind) -> type[RunRequest]:
+    """The body of a kind's run: `RunRequest` whose parameters are the kind's."""
+    parameters = PARAMETERS[kind]
+    name = parameters.__name__.removesuffix("Parameters")
+    given: Any = (parameters, Field(default_factory=dict, validate_default=True))
+    return create_model(f"{name}RunRequest", __base__=RunRequest, parameters=given)
+
+
+def _route(kind: JobKind) -> Callable[..., Awaitable[Response]]:
+    body_model = run_request(kind)
+
+    async def run(
+        request: Request,
+        body: body_model,  # type: ignore[valid-type]
+        caller: CurrentCaller,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response:
+        return await submit(gateway_of(request), caller, kind, body=body, key=idempotency_key)
+
+    run.__doc__ = f"Ask for a {kind} job; 202 with its place in `Location`."
+    return run
+
+
+for _kind in JobKind:
+    router.add_api_route(
+        f"/{_kind.route}/run",
+        _route(_kind),
+        methods=["POST"],
+        status_code=202,
+        response_model=Job,
+        operation_id=f"run_{_kind}",
+        summary=f"Run {_kind}",
+    )
