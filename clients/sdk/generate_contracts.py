@@ -1,4 +1,4 @@
-"""Writes `contracts/schemas` from the code: `make contracts`. A test proves what is checked in fresh."""
+"""Writes `contracts/schemas` and `docs/events.md` from the code: `make contracts`. A test proves them fresh."""
 
 # Every service is imported to be described, which other commands must not pay for.
 # ruff: noqa: PLC0415
@@ -9,7 +9,7 @@ import pkgutil
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,36 +17,59 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import contracts
+from chassis.run import service_names
 from chassis.settings import REPOSITORY
+from clients.sdk.event_table import event_table
 
-SCHEMAS = REPOSITORY / "contracts" / "schemas"
-WORKERS = ("ingest", "valuation", "market", "reporting", "gisexport")
+#: Debezium's envelope has no place for them, so they stand in the subject and in `ce-time`
+IN_HEADERS = {"ChangeEnvelope": ("county", "occurred_at")}
+CLOUD_EVENT_HEADERS = {
+    "type": "object",
+    "description": "CloudEvents 1.0, binary mode of the NATS binding",
+    "properties": {
+        "ce-specversion": {"const": "1.0"},
+        "ce-id": {"type": "string", "description": "the event's id, the same in every repetition"},
+        "ce-source": {"type": "string", "description": "/terrafusion/<service>"},
+        "ce-type": {"type": "string", "description": "the subject without the county"},
+        "ce-subject": {"type": "string", "description": "what the event is about: a job's, parcel's or sale's id"},
+        "ce-time": {"type": "string", "format": "date-time"},
+        "content-type": {"const": "application/json"},
+        "Nats-Msg-Id": {"type": "string", "description": "equals ce-id"},
+        "traceparent": {"type": "string", "description": "W3C trace context"},
+    },
+    "required": ["ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time", "content-type", "Nats-Msg-Id"],
+}
 _SESSION_LINES = re.compile(r"^(SET |SELECT pg_catalog|\\(un)?restrict|--( Dumped|$)|--$)")
 
 
 def main() -> None:
     """Write every generated file."""
-    for name, content in {**documents(), "database.sql": database_sql()}.items():
-        (SCHEMAS / name).write_text(content)
-        print(f"contracts/schemas/{name}")
+    for name, content in {**documents(), "contracts/schemas/database.sql": database_sql()}.items():
+        path = REPOSITORY / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+        print(name)
 
 
 def documents() -> dict[str, str]:
-    """What can be generated without a server: file name to content."""
+    """What can be generated without a server: path in the repository to content."""
+    channels = asyncapi()
     return {
-        "events.json": to_text(event_schemas()),
-        "bodies.json": to_text(body_schemas()),
-        "openapi.json": to_text(openapi()),
-        "asyncapi.json": to_text(asyncapi()),
+        "contracts/schemas/events.json": to_text(event_schemas()),
+        "contracts/schemas/bodies.json": to_text(body_schemas()),
+        "contracts/schemas/openapi.json": to_text(openapi()),
+        "contracts/schemas/asyncapi.json": to_text(channels),
+        "docs/events.md": event_table(channels, models()),
     }
 
 
 def event_schemas() -> dict[str, Any]:
-    """JSON Schemas of every event, by name, with the subjects that each is published on."""
+    """JSON Schemas of every event's body, by name, with the subjects that each is published on."""
     from contracts.events.base import Event
 
     events = [model for model in models() if issubclass(model, Event) and model.subjects]
     schemas = _schemas(events)
+    _without_headers(schemas["$defs"])
     schemas["subjects"] = {event.__name__: list(event.subjects) for event in events}
     return schemas
 
@@ -80,9 +103,14 @@ def openapi() -> dict[str, Any]:
 
 
 def asyncapi() -> dict[str, Any]:
-    """What each service hears and says, by service."""
-    services = (importlib.import_module(f"services.{name}.app") for name in WORKERS)
-    return {module.service.name: _asyncapi(module.app) for module in services}
+    """What each service hears and says on the bus, by service."""
+    modules = (importlib.import_module(f"services.{name}.app") for name in service_names() if name in _workers())
+    return {module.service.name: _asyncapi(module.app) for module in modules}
+
+
+def _workers() -> set[str]:
+    """The services that hang on the chassis; the gateway is HTTP, the relay sends what others say."""
+    return set(service_names()) - {"gateway", "relay"}
 
 
 def database_sql() -> str:
@@ -120,12 +148,31 @@ def to_text(document: dict[str, Any]) -> str:
 
 
 def _asyncapi(app: Any) -> dict[str, Any]:
+    """FastStream's document without what is no matter of the bus: this environment's server, and health routes."""
     document: dict[str, Any] = json.loads(app.schema.to_specification().to_json())
-    document["servers"] = {}  # where the bus is, is a matter of settings
+    server = {"host": "{host}", "protocol": "nats", "variables": {"host": {"description": "TERRAFUSION_NATS_URL"}}}
+    document["servers"] = {"bus": server}
+    http = {name for name, channel in document["channels"].items() if channel["address"].startswith("/")}
+    for part in ("channels", "operations"):
+        document[part] = {name: value for name, value in document[part].items() if name not in http}
+    for channel in document["channels"].values():
+        channel["servers"] = [{"$ref": "#/servers/bus"}]
+    for message in document["components"]["messages"].values():
+        message.pop("correlationId", None)  # FastStream's own; ours is the trace in `traceparent`
+        message["headers"] = CLOUD_EVENT_HEADERS
+    _without_headers(document["components"]["schemas"])
     return document
 
 
-def _schemas(wanted: list[type[BaseModel]]) -> dict[str, Any]:
+def _without_headers(schemas: dict[str, Any]) -> None:
+    """Take out of the bodies what stands in headers only."""
+    for name, fields in IN_HEADERS.items():
+        if schema := schemas.get(name):
+            schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in fields}
+            schema["required"] = [key for key in schema["required"] if key not in fields]
+
+
+def _schemas(wanted: Sequence[type[BaseModel]]) -> dict[str, Any]:
     _, schemas = models_json_schema([(model, "validation") for model in wanted])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schemas}
 
