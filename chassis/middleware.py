@@ -24,7 +24,7 @@ from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
 from chassis.bus import publish
-from chassis.errors import PermanentError
+from chassis.errors import PermanentError, TerraFusionError
 from chassis.outages import is_outage
 from chassis.outbox import derived_id, to_message
 from chassis.telemetry import DEAD_LETTERS
@@ -102,13 +102,11 @@ class Deliveries:
 
 class _DeliveryMiddleware(BaseMiddleware):
     deliveries: ClassVar[Deliveries]
-    treated = False
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
         raw = msg.raw_message
         if not _is_from_stream(raw):
             return await call_next(msg)  # core NATS: queries and cancel signals
-        self.treated = True
         with (
             tracer.start_as_current_span(
                 f"process {raw.subject.rpartition('.')[0]}",
@@ -120,17 +118,11 @@ class _DeliveryMiddleware(BaseMiddleware):
         ):
             return await self._treat(call_next, msg)
 
-    async def after_processed(self, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None) -> bool:
-        """Treat a message whose body cannot be parsed: FastStream gives up on it before `consume_scope`."""
-        if not isinstance(exc_val, Exception) or self.treated or not _is_from_stream(self.msg):
-            return False
-        await self._bury(self.msg, PermanentError("message_invalid", "the body is not what its content type says"))
-        return True
-
     async def _treat(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
         raw = msg.raw_message
         beat = asyncio.create_task(self._beat(raw))
         try:
+            await _parse(msg)
             result = await call_next(msg)
         except RetryLaterError as error:
             await _tell(raw.nak(delay=error.wait_seconds))
@@ -174,9 +166,17 @@ class _DeliveryMiddleware(BaseMiddleware):
     async def _cancelled(self, raw: Any) -> None:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
-            await _tell(raw.nak(delay=0.1))  # shutting down: another worker may have it
+            await _tell(raw.nak(delay=0.5))  # shutting down: another worker may have it, once it is handed back
             raise asyncio.CancelledError
         await _tell(raw.nak(delay=self.deliveries.wait_seconds(1)))  # an inner task was cancelled; ours goes on
+
+
+async def _parse(msg: Any) -> None:
+    """Decode the body here, where a broken one is told from a failure of the handler."""
+    try:
+        await msg.decode()
+    except ValueError as error:
+        raise PermanentError("message_invalid", "the body is not what its content type says") from error
 
 
 def _is_from_stream(raw: Any) -> bool:
@@ -209,4 +209,4 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
         places = (".".join(str(part) for part in e["loc"]) + ": " + e["msg"] for e in error.errors())
         return "; ".join(places)[:500]
-    return str(error)[:500] or type(error).__name__
+    return error.message[:500] if isinstance(error, TerraFusionError) else type(error).__name__

@@ -65,6 +65,7 @@ class Service:
         self.settings = settings
         self.publishes = (*STATUS_EVENTS, *publishes)
         self.client: Client | None = None
+        self.workers: list[Worker] = []
         self.consumers = [definition.kind.value for definition in router.definitions]
         self.deliveries = Deliveries(
             service=name,
@@ -102,6 +103,7 @@ class Service:
     def _subscribe(self, definition: JobDefinition) -> None:
         """Hear the kind's jobs (each by one worker) and its cancellations (all workers)."""
         worker = Worker(definition, self.tools, self.settings)
+        self.workers.append(worker)
         kind = definition.kind.value
 
         async def run_job(requested: JobRequested) -> None:
@@ -155,11 +157,12 @@ class Service:
         await asyncio.to_thread(provider.shutdown)
 
     async def _stop(self) -> None:
-        """Let running work end within the shutdown wait, hand back the rest, and only then leave the bus."""
-        await asyncio.gather(*(subscriber.stop() for subscriber in self.broker.subscribers))
-        if cancelled := set(self.deliveries.tasks):  # FastStream cancels what is left and does not wait for it
-            await asyncio.wait(cancelled, timeout=HAND_BACK_SECONDS)
+        """Wait for jobs to be handed back that FastStream has cancelled at the end of the shutdown wait."""
         await self.broker.stop()
+        if self.deliveries.tasks:
+            await asyncio.wait(set(self.deliveries.tasks), timeout=HAND_BACK_SECONDS)
+        if leaving := {task for worker in self.workers for task in worker.leaving}:
+            await asyncio.wait(leaving, timeout=HAND_BACK_SECONDS)
 
     async def _health(self, scope: dict[str, Any]) -> AsgiResponse:
         """The process lives and its durable consumers exist: a deleted one leaves a worker that hears nothing."""

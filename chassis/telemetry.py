@@ -1,16 +1,26 @@
 """OpenTelemetry traces by configuration alone, and Prometheus metrics."""
 
 import os
+from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.propagate import inject
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, Sampler, SamplingResult
 from prometheus_client import Counter, Gauge, Histogram
 
 from contracts.subjects import JobKind
 
+#: The Azure exporter would otherwise report on itself to Microsoft and ask it for settings: the county's telemetry goes
+#: to the endpoint that the county names, and nothing goes anywhere else.
+_AZURE_OWN_TRAFFIC_OFF = (
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL",
+    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED",
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED",
+)
 _DURATION_BUCKETS = (0.01, 0.05, 0.25, 1, 5, 15, 60, 300, 900, 3600)
 
 JOBS_SUBMITTED = {kind: Counter(f"{kind}_jobs_submitted", f"{kind} jobs asked for", ["county"]) for kind in JobKind}
@@ -35,24 +45,49 @@ DEAD_LETTERS = Counter("terrafusion_dead_letters", "messages that could not be h
 CONSUMER_PENDING = Gauge("terrafusion_consumer_pending_messages", "messages that wait for a consumer", ["consumer"])
 
 
+class SampledWhereExported(Sampler):
+    """Records spans once somebody takes them; until then only their ids are made, which costs next to nothing."""
+
+    def __init__(self) -> None:
+        self.sampler: Sampler = ALWAYS_OFF
+
+    def should_sample(self, parent_context: Context | None, *args: Any, **kwargs: Any) -> SamplingResult:
+        """As the caller's trace was decided where spans are exported, else never."""
+        return self.sampler.should_sample(parent_context, *args, **kwargs)
+
+    def get_description(self) -> str:
+        """For the SDK's own diagnostics."""
+        return f"SampledWhereExported({self.sampler.get_description()})"
+
+
+def export_spans(provider: TracerProvider, processor: SpanProcessor) -> None:
+    """Send the provider's spans to a processor."""
+    provider.add_span_processor(processor)
+    if isinstance(provider.sampler, SampledWhereExported):
+        provider.sampler.sampler = DEFAULT_ON
+
+
 def configure(service: str) -> TracerProvider:
     """Send spans where the environment says: `OTEL_EXPORTER_OTLP_ENDPOINT`, `APPLICATIONINSIGHTS_CONNECTION_STRING`.
 
     Without either, trace ids are still made and carried, and no span is kept.
     """
-    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service, SERVICE_NAMESPACE: "terrafusion"}))
+    resource = Resource.create({SERVICE_NAME: service, SERVICE_NAMESPACE: "terrafusion"})
+    provider = TracerProvider(resource=resource, sampler=SampledWhereExported())
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 only where asked for
             OTLPSpanExporter,
         )
 
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        export_spans(provider, BatchSpanProcessor(OTLPSpanExporter()))
     if os.environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING"):
+        for variable in _AZURE_OWN_TRAFFIC_OFF:
+            os.environ.setdefault(variable, "true")
         from azure.monitor.opentelemetry.exporter import (  # noqa: PLC0415 heavy, and only where asked for
             AzureMonitorTraceExporter,
         )
 
-        provider.add_span_processor(BatchSpanProcessor(AzureMonitorTraceExporter()))
+        export_spans(provider, BatchSpanProcessor(AzureMonitorTraceExporter()))
     trace.set_tracer_provider(provider)
     return provider
 

@@ -38,6 +38,7 @@ class Worker:
         self.settings = settings
         self.name = f"{tools.service}@{platform.node()}:{os.getpid()}"
         self.running: dict[UUID, RunningJob] = {}
+        self.leaving: set[asyncio.Task[None]] = set()
 
     async def receive(self, requested: JobRequested) -> None:
         """Do the job that a message asks for, unless it is done or in other hands."""
@@ -109,7 +110,7 @@ class Worker:
             await asyncio.shield(work)
             status = "succeeded"
         except asyncio.CancelledError:
-            await self._interrupted(job, work)
+            self._leave_behind(job, work)
             raise
         except Exception as error:  # noqa: BLE001 whatever went wrong, the job must end or wait
             status = await self._failed(job, error)
@@ -246,12 +247,17 @@ class Worker:
             details=error.details,
         )
 
-    async def _interrupted(self, job: RunningJob, work: "asyncio.Future[None]") -> None:
-        """The process is asked to end: hand the job back so that another worker has it at once."""
+    def _leave_behind(self, job: RunningJob, work: "asyncio.Future[None]") -> None:
+        """The process is asked to end: hand the job back, in a task that the cancellation does not reach."""
         job.ask_to_stop("job_taken_over", "the worker is shutting down")
         work.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await work
+        task = asyncio.create_task(self._hand_back(job, work))
+        self.leaving.add(task)
+        task.add_done_callback(self.leaving.discard)
+
+    async def _hand_back(self, job: RunningJob, work: "asyncio.Future[None]") -> None:
+        """Queue the job again, so that another worker has it at once."""
+        await asyncio.wait({work})
         if job.completed:
             return
         with contextlib.suppress(Exception):
