@@ -10,11 +10,11 @@ from pydantic import BaseModel
 
 from chassis.streams import definition
 from contracts.events.base import Event
-from contracts.events.jobs import JobCancelRequested, JobRequested
+from contracts.events.jobs import JobCancelled, JobCancelRequested, JobRequested
 from contracts.kinds import PARAMETERS
 
 #: the gateway has no AsyncAPI: it asks for jobs, and follows them for its clients
-GATEWAY_SAYS: tuple[type[Event], ...] = (JobRequested, JobCancelRequested)
+GATEWAY_SAYS: tuple[type[Event], ...] = (JobRequested, JobCancelRequested, JobCancelled)
 GATEWAY_FOLLOWS = "job.*.*"
 
 HEAD = """# Events
@@ -43,7 +43,7 @@ def _event_rows(channels: Mapping[str, Any], events: Iterable[type[Event]]) -> I
         for pattern in event.subjects:
             speakers = sorted({s for s, subject, says in _channels(channels, "send") if says == event.__name__})
             hearers = sorted({s for s, subject, _ in _channels(channels, "receive") if matches(pattern, subject)})
-            speakers = ["gateway"] if event in GATEWAY_SAYS else speakers
+            speakers += ["gateway"] if event in GATEWAY_SAYS else []
             hearers += ["clients of the gateway"] if matches(f"{GATEWAY_FOLLOWS}.*", pattern) else []
             yield _named(pattern), event.__name__, _list(speakers), _list(hearers), _first_line(event)
 
@@ -67,13 +67,8 @@ def _stream_rows() -> Iterator[tuple[str, ...]]:
     for stream in definition()["streams"]:
         republish = stream.get("republish")
         subjects = _list([f"`{subject}`" for subject in stream["subjects"]])
-        days = f"{stream['max_age_days']} days"
-        yield (
-            f"{stream['name']}: {stream['description']}",
-            subjects,
-            f"`{_plain(republish['destination'])}`" if republish else "",
-            days,
-        )
+        bare = f"`{_plain(republish['destination'])}`" if republish else ""
+        yield f"{stream['name']}: {stream['description']}", subjects, bare, f"{stream['max_age_days']} days"
 
 
 def _channels(channels: Mapping[str, Any], action: str) -> Iterator[tuple[str, str, str]]:
@@ -82,13 +77,14 @@ def _channels(channels: Mapping[str, Any], action: str) -> Iterator[tuple[str, s
         for operation in document["operations"].values():
             if operation["action"] != action:
                 continue
-            channel = _resolve(document, operation["channel"]["$ref"])
+            channel = resolve(document, operation["channel"]["$ref"])
             for message in channel["messages"].values():
-                payload = _resolve(document, message["$ref"])["payload"]
+                payload = resolve(document, message["$ref"])["payload"]
                 yield service, channel["address"], payload.get("$ref", "").rpartition("/")[2]
 
 
-def _resolve(document: Mapping[str, Any], reference: str) -> Any:
+def resolve(document: Mapping[str, Any], reference: str) -> Any:
+    """What a reference such as `#/channels/x` stands for."""
     found: Any = document
     for part in reference.removeprefix("#/").split("/"):
         found = found[unquote(part)]

@@ -21,6 +21,7 @@ from chassis.run import service_names
 from chassis.settings import REPOSITORY
 from clients.sdk.event_table import event_table
 
+DATABASE = "contracts/schemas/database.sql"
 #: Debezium's envelope has no place for them, so they stand in the subject and in `ce-time`
 IN_HEADERS = {"ChangeEnvelope": ("county", "occurred_at")}
 CLOUD_EVENT_HEADERS = {
@@ -44,7 +45,7 @@ _SESSION_LINES = re.compile(r"^(SET |SELECT pg_catalog|\\(un)?restrict|--( Dumpe
 
 def main() -> None:
     """Write every generated file."""
-    for name, content in {**documents(), "contracts/schemas/database.sql": database_sql()}.items():
+    for name, content in {**documents(), DATABASE: database_sql()}.items():
         path = REPOSITORY / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
