@@ -17,6 +17,7 @@ NEAR = 0.10  # confidence is the chance of a value within 10 % of the price
 WEIGHT_STEPS = 20
 PRIOR_SALES = 200  # of evidence for equal weights, level 1 and no stretch
 LARGEST_STRETCH = 0.05
+FARTHEST_LOG = 5.0  # of an interval's end: 148 times the value, beyond which it says nothing anyway
 SMALLEST_SCALE = 0.25  # of the usual one: no parcel is surer than that
 
 
@@ -50,7 +51,7 @@ class Precision:
 
     def interval(self, value_usd: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Low and high end of the 90 % interval, USD."""
-        factor = np.exp(self.reach * scale)
+        factor = np.exp(np.minimum(self.reach * scale, FARTHEST_LOG))
         return value_usd / factor, value_usd * factor
 
     def confidence(self, scale: FloatArray) -> FloatArray:

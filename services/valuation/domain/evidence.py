@@ -53,5 +53,6 @@ def learnable_sales(sold: Sales, valuation_date: date) -> tuple[TrainingSales, T
 def learn_groundwork(sales: TrainingSales) -> Groundwork:
     """The regression and the surroundings of sales."""
     hedonic = fit_hedonic(sales)
-    surroundings = learn_surroundings(sales.properties, residual=hedonic.residual, day=sales.day, plane=hedonic.plane)
+    bounded = hedonic.residual * hedonic.robust_weight(hedonic.residual)  # one wrong price moves no neighbour far
+    surroundings = learn_surroundings(sales.properties, residual=bounded, day=sales.day, plane=hedonic.plane)
     return Groundwork(sales, hedonic, surroundings)
