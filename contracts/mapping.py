@@ -111,6 +111,11 @@ class SourceTable(Section):
             raise ValueError(f"table {self.name} limits years and links no tax_year")
         return self
 
+    @property
+    def year_column(self) -> str:
+        """The column of the tax year."""
+        return self.link_columns(Link.TAX_YEAR)[0]
+
     def link_columns(self, link: Link) -> tuple[str, ...]:
         """The columns that make up a link."""
         columns = self.links[link]

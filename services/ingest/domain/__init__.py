@@ -1,0 +1,1 @@
+"""What ingest decides, without input or output: rows, rules, differences, entities, facts."""

@@ -1,0 +1,263 @@
+"""Canonical entities out of source rows, by the mapping: a root row each, the other tables joined by shared links."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+import polars as pl
+
+from contracts.county import SaleValidity
+from contracts.mapping import ColumnType, Entity, FieldMapping, FieldSource, Link, Pair, Pick, SourceTable
+from services.ingest.domain import fields
+from services.ingest.domain.geometry import place
+
+Frames = Mapping[str, pl.DataFrame]
+_Wanted = tuple[FieldSource, str]
+_INTEGER_LINKS = {Link.TAX_YEAR, Link.SUPPLEMENT}
+_KEYS = {
+    "parcel": (Link.PARCEL_ID, Link.TAX_YEAR, Link.SUPPLEMENT),
+    "owner": (Link.PARCEL_ID, Link.TAX_YEAR, Link.OWNER_ID),
+    "sale": (Link.SALE_ID, Link.PARCEL_ID),
+    "neighborhood": (Link.NEIGHBORHOOD, Link.TAX_YEAR),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which entities to build; null means all."""
+
+    parcel_ids: pl.Series | None = None
+    sale_ids: pl.Series | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """The entities as they will be stored."""
+
+    parcels: pl.DataFrame
+    owners: pl.DataFrame
+    sales: pl.DataFrame
+    neighborhoods: pl.DataFrame
+
+
+def assemble(
+    pair: Pair, rows: Frames, *, working_year: int, epsg: int, validity: SaleValidity, scope: Scope
+) -> Assembled:
+    """Builds the entities in scope from the accepted rows of all the pair's tables."""
+    build = _Builder(pair, rows, working_year)
+    parcels = build.entity("parcel", pair.entities.parcel, fields.PARCEL, only=scope.parcel_ids)
+    source_epsg = next((t.epsg for t in pair.tables if ColumnType.GEOMETRY in t.columns.values()), None) or epsg
+    return Assembled(
+        parcels=_finish_parcels(parcels, list(pair.entities.parcel.attributes), source_epsg, epsg),
+        owners=build.owners(parcels, only=scope.parcel_ids),
+        sales=_finish_sales(build.entity("sale", pair.entities.sale, fields.SALE, only=scope.sale_ids), validity),
+        neighborhoods=build.entity("neighborhood", pair.entities.neighborhood, fields.NEIGHBORHOOD, only=None),
+    )
+
+
+def link_values(table: SourceTable, rows: pl.DataFrame, link: Link) -> pl.Series:
+    """The canonical id that a link's columns make up, row by row."""
+    return rows.select(_link(table, link)).to_series()
+
+
+def _link(table: SourceTable, link: Link) -> pl.Expr:
+    columns = table.link_columns(link)
+    if link in _INTEGER_LINKS:
+        return pl.col(columns[0]).cast(pl.Int64).alias(link.value)
+    parts = [pl.col(name).cast(pl.String).str.strip_chars() for name in columns]
+    return pl.concat_str(parts, separator=":").alias(link.value)
+
+
+class _Builder:
+    """Builds entities of one pair for one working year."""
+
+    def __init__(self, pair: Pair, rows: Frames, working_year: int) -> None:
+        self.pair = pair
+        self.rows = rows
+        self.working_year = working_year
+        self.tables = pair.table_by_name
+
+    def entity(
+        self, name: str, entity: Entity | None, kinds: dict[str, str], *, only: pl.Series | None
+    ) -> pl.DataFrame:
+        """One row an entity: its links, every canonical field, attributes as `attributes.<name>`."""
+        keys = [link.value for link in _KEYS[name]]
+        if entity is None:
+            return pl.DataFrame(schema={**_key_types(keys), **{k: fields.POLARS_TYPES[t] for k, t in kinds.items()}})
+        root = self._root(entity.root, keys, year=self.working_year if "tax_year" in keys else None)
+        if only is not None:
+            root = root.filter(pl.col(keys[0]).is_in(only.implode()))
+        for table in entity.required:
+            present = self._linked(table).select(self._shared(table, root)).unique()
+            root = root.join(present, on=present.columns, how="semi")
+        mapped = next(found for found_name, _, found in self.pair.entities.mapped() if found_name == name)
+        return self._fill(root, keys, mapped, kinds)
+
+    def owners(self, parcels: pl.DataFrame, *, only: pl.Series | None) -> pl.DataFrame:
+        """The owners of the parcels' working layers."""
+        entity = self.pair.entities.owner
+        owners = self.entity("owner", entity, fields.OWNER, only=only)
+        on = [name for name in ("parcel_id", "tax_year", "supplement") if name in owners.columns]
+        kept = owners.join(parcels, on=on, how="semi")
+        return kept.select("parcel_id", "tax_year", "owner_id", *fields.OWNER).unique(
+            ["parcel_id", "tax_year", "owner_id"], keep="first", maintain_order=True
+        )
+
+    def _linked(self, name: str) -> pl.DataFrame:
+        table = self.tables[name]
+        return self.rows[name].with_columns(_link(table, link) for link in table.links)
+
+    def _root(self, name: str, keys: list[str], *, year: int | None) -> pl.DataFrame:
+        """The root's links, one row each key; a source without years or supplements has the one layer."""
+        links = list(self.tables[name].links)
+        root = self._linked(name).select(links)
+        if year is not None:
+            if Link.TAX_YEAR in links:
+                root = root.filter(pl.col(Link.TAX_YEAR) == year)
+            else:
+                root = root.with_columns(pl.lit(year, dtype=pl.Int64).alias(Link.TAX_YEAR))
+        if Link.SUPPLEMENT in keys and Link.SUPPLEMENT not in links:
+            root = root.with_columns(pl.lit(0, dtype=pl.Int64).alias(Link.SUPPLEMENT))
+        whole = root.filter(pl.all_horizontal(pl.col(key).is_not_null() for key in keys))
+        unique_by = (
+            [*keys, Link.SUPPLEMENT] if Link.SUPPLEMENT in whole.columns and Link.SUPPLEMENT not in keys else keys
+        )
+        return whole.unique(unique_by, keep="first", maintain_order=True)
+
+    def _shared(self, table: str, root: pl.DataFrame) -> list[str]:
+        shared: list[str] = [link.value for link in self.tables[table].links if link.value in root.columns]
+        assert shared, f"{table} shares no link with the entity"
+        return shared
+
+    def _fill(
+        self, root: pl.DataFrame, keys: list[str], mapped: dict[str, FieldMapping], kinds: dict[str, str]
+    ) -> pl.DataFrame:
+        """Joins every picked value to the root and makes the fields of them."""
+        wanted = [(source, _alias(name, n)) for name, field in mapped.items() for n, source in enumerate(field.sources)]
+        wide = root
+        for _, group in groupby(sorted(wanted, key=_grouping), key=_grouping):
+            picked, on = self._pick(root, list(group))
+            wide = wide.join(picked, on=on, how="left", maintain_order="left")
+        made = [
+            _field(name, mapped[name], kind)
+            if name in mapped
+            else pl.lit(None, dtype=fields.POLARS_TYPES[kind]).alias(name)
+            for name, kind in kinds.items()
+        ]
+        attributes = [
+            _field(name, field, self._attribute_kind(field))
+            for name, field in mapped.items()
+            if name.startswith("attributes.")
+        ]
+        others = [name for name in ("supplement",) if name in root.columns and name not in keys]
+        return wide.select(*keys, *others, *made, *attributes)
+
+    def _attribute_kind(self, field: FieldMapping) -> str:
+        source = field.sources[0]
+        kind = self.tables[source.table].columns[source.name]
+        numeric = kind in {ColumnType.INTEGER, ColumnType.DECIMAL} or source.pick is Pick.SUM
+        return fields.NUMBER if numeric else fields.TEXT
+
+    def _pick(self, root: pl.DataFrame, sources: list[_Wanted]) -> tuple[pl.DataFrame, list[str]]:
+        """One row a key with the values of sources that look at the same rows in the same way."""
+        head, _ = sources[0]
+        rows = self._linked(head.table)
+        for name, values in head.where.items():
+            rows = rows.filter(pl.col(name).is_in(values))
+        if head.layer == "prior":
+            rows = self._prior_layer(head.table, rows)
+        on = [name for name in self._shared(head.table, root) if name in rows.columns]
+        rows = rows.join(root.select(on).unique(), on=on, how="semi", maintain_order="left")
+        if head.order_by is not None:
+            rows = rows.sort(head.order_by, maintain_order=True)
+        picked = [_picked(source).alias(alias) for source, alias in sources]
+        return rows.group_by(on, maintain_order=True).agg(picked), on
+
+    def _prior_layer(self, table: str, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of the layer that was current a year earlier, joined by parcel alone."""
+        keys = [link.value for link in _KEYS["parcel"]]
+        prior = self._root(self.pair.entities.parcel.root, keys, year=self.working_year - 1)
+        on = self._shared(table, prior)
+        return rows.join(prior.select(on).unique(), on=on, how="semi").drop(
+            [name for name in ("tax_year", "supplement") if name in rows.columns]
+        )
+
+
+def _key_types(keys: list[str]) -> dict[str, type[pl.DataType]]:
+    return {key: pl.Int64 if Link(key) in _INTEGER_LINKS else pl.String for key in keys}
+
+
+def _alias(field: str, number: int) -> str:
+    return f"@{field}:{number}"
+
+
+def _grouping(wanted: _Wanted) -> tuple[str, str, str, str]:
+    source, _ = wanted
+    return source.table, source.layer, repr(sorted(source.where.items())), source.order_by or ""
+
+
+def _picked(source: FieldSource) -> pl.Expr:
+    column = pl.col(source.name)
+    number = column.cast(pl.Float64, strict=False)
+    match source.pick:
+        case Pick.FIRST:
+            return column.first()
+        case Pick.LAST:
+            return column.last()
+        case Pick.SUM:
+            return pl.when(number.count() > 0).then(number.sum())
+        case Pick.MAXIMUM:
+            return number.max()
+        case Pick.MINIMUM:
+            return number.min()
+
+
+def _field(name: str, field: FieldMapping, kind: str) -> pl.Expr:
+    parts = [_part(source, pl.col(_alias(name, n)), kind) for n, source in enumerate(field.sources)]
+    value: pl.Expr
+    if field.combine == "sum":
+        known = pl.any_horizontal(part.is_not_null() for part in parts)
+        value = pl.when(known).then(pl.sum_horizontal(part.cast(pl.Float64) for part in parts))
+    elif field.combine == "join":
+        joined = pl.concat_str(parts, separator=" ", ignore_nulls=True)
+        value = pl.when(joined != "").then(joined)
+    else:
+        value = pl.coalesce(parts)
+    return (value.replace(field.codes) if field.codes else value).alias(name)
+
+
+def _part(source: FieldSource, value: pl.Expr, kind: str) -> pl.Expr:
+    read_as = fields.NUMBER if source.factor is not None else kind
+    part = fields.cast(value, read_as)
+    if source.null_if:
+        unknown = pl.Series(list(source.null_if), strict=False).cast(fields.POLARS_TYPES[read_as])
+        part = pl.when(~part.is_in(unknown.implode())).then(part)
+    if source.factor is not None:
+        part = fields.cast(part * source.factor, kind)
+    return part
+
+
+def _finish_parcels(parcels: pl.DataFrame, attributes: list[str], source_epsg: int, epsg: int) -> pl.DataFrame:
+    """Adds activity, attributes as one document, and what follows from the polygon."""
+    named = [pl.col(f"attributes.{name}").alias(name) for name in attributes]
+    document = pl.struct(named).struct.json_encode() if named else pl.lit("{}")
+    placed = place(parcels["geometry"], source_epsg=source_epsg, epsg=epsg)
+    return (
+        parcels.with_columns(document.alias("attributes"), pl.col("inactive_date").is_null().alias("is_active"))
+        .with_columns(placed.drop("longitude", "latitude"))
+        .with_columns(
+            pl.coalesce(parcels["longitude"], placed["longitude"]).alias("longitude"),
+            pl.coalesce(parcels["latitude"], placed["latitude"]).alias("latitude"),
+        )
+        .drop("geometry", "inactive_date", *(f"attributes.{name}" for name in attributes))
+    )
+
+
+def _finish_sales(sales: pl.DataFrame, validity: SaleValidity) -> pl.DataFrame:
+    """Adds how many parcels a sale has and whether it counts as arm's length by the county's rule."""
+    code = pl.col("validity_code")
+    by_code = code.is_in(list(validity.qualified_codes)).fill_null(value=validity.null_is_qualified)
+    dear = (pl.col("sale_price_usd") >= validity.minimum_price_usd).fill_null(value=False)
+    return sales.with_columns(
+        (by_code & dear).alias("is_qualified"), pl.len().over("sale_id").cast(pl.Int64).alias("parcel_count")
+    )

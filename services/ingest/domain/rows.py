@@ -1,0 +1,156 @@
+"""Source rows in one spelling, with a key, a digest and an image each.
+
+Whatever the source pads or writes in several ways (blanks at the end, `1.50` and `1.5`, a time with or without its
+zero milliseconds) reads the same here, so that only a real change has another digest. Null and the empty text differ.
+"""
+
+from collections.abc import Callable
+from hashlib import blake2b
+
+import polars as pl
+
+from contracts.events.ingest import MASK
+from contracts.mapping import ColumnType, SourceTable
+
+KEY, DIGEST = "@key", "@digest"
+FAULT_FIELD, FAULT_VALUE = "@fault_field", "@fault_value"
+KEY_IS_WHOLE = "@key_is_whole"
+
+_BOOLEANS = {
+    **dict.fromkeys(("t", "true", "1", "y", "yes"), True),
+    **dict.fromkeys(("f", "false", "0", "n", "no"), False),
+}
+_POLARS_TYPES = {ColumnType.INTEGER: pl.Int64, ColumnType.BOOLEAN: pl.Boolean}
+
+
+def normalise(table: SourceTable, raw: pl.DataFrame) -> pl.DataFrame:
+    """The table's columns in canonical form, with what could not be read, key and digest beside them.
+
+    `raw` has texts only. Integers and booleans become such; decimals, dates and times stay texts, so that no digit
+    is lost; a geometry is hexadecimal WKB.
+    """
+    present = raw.select(_text(table, name) for name in table.columns)
+    clean = present.select(_canonical(name, kind) for name, kind in table.columns.items())
+    unreadable = pl.DataFrame(
+        [(present[name].is_not_null() & clean[name].is_null()).alias(name) for name in table.columns]
+    )
+    fields, values = pl.lit(None, dtype=pl.String), pl.lit(None, dtype=pl.String)
+    for name in table.columns:
+        if unreadable[name].any():
+            shown = pl.lit(MASK) if name in table.personal else pl.lit(present[name])
+            values = pl.when(unreadable[name]).then(shown).otherwise(values)
+            fields = pl.when(unreadable[name]).then(pl.lit(name)).otherwise(fields)
+    return clean.with_columns(
+        _key(table).alias(KEY),
+        pl.all_horizontal(pl.col(name).is_not_null() for name in table.key).alias(KEY_IS_WHOLE),
+        fields.alias(FAULT_FIELD),
+        values.alias(FAULT_VALUE),
+        pl.Series(DIGEST, digests(table, clean), dtype=pl.String),
+    )
+
+
+def digests(table: SourceTable, clean: pl.DataFrame) -> list[str]:
+    """128 bits of BLAKE2b over each row's canonical JSON, names included."""
+    encoded = clean.select(pl.struct(list(table.columns)).struct.json_encode()).to_series()
+    return [blake2b(text.encode(), digest_size=16).hexdigest() for text in encoded]
+
+
+def images(table: SourceTable, rows: pl.DataFrame) -> pl.Series:
+    """Each row as JSON, with names and addresses of people masked."""
+    shown = rows.select(
+        pl.when(pl.col(name).is_not_null()).then(pl.lit(MASK)).alias(name) if name in table.personal else name
+        for name in table.columns
+    )
+    return shown.select(pl.struct(pl.all()).struct.json_encode().alias("image")).to_series()
+
+
+def from_images(table: SourceTable, encoded: pl.Series) -> pl.DataFrame:
+    """Rows of images that `images` made; what was masked stays masked."""
+    fields = {name: _POLARS_TYPES.get(kind, pl.String) for name, kind in table.columns.items()}
+    return (
+        pl.DataFrame({"image": encoded.cast(pl.String)})
+        .select(pl.col("image").str.json_decode(pl.Struct(fields)))
+        .unnest("image")
+    )
+
+
+def empty_rows(table: SourceTable) -> pl.DataFrame:
+    """No rows, in the shape that `normalise` gives."""
+    return normalise(table, pl.DataFrame(schema=dict.fromkeys(table.columns, pl.String)))
+
+
+def key_fields(table: SourceTable, row: dict[str, object]) -> dict[str, object]:
+    """The key of a row with its names, as Debezium's message key."""
+    return {name: row[name] for name in table.key}
+
+
+def _text(table: SourceTable, name: str) -> pl.Expr:
+    column = pl.col(name).str.strip_chars_end(" ")
+    if table.columns[name] is not ColumnType.TEXT:
+        column = column.str.strip_chars()
+        column = pl.when(column != "").then(column)
+    if meaningless := table.null_values.get(name):
+        column = pl.when(~column.is_in(meaningless)).then(column)
+    return column.alias(name)
+
+
+def _canonical(name: str, kind: ColumnType) -> pl.Expr:
+    return _SPELLINGS[kind](pl.col(name))
+
+
+def _integer(column: pl.Expr) -> pl.Expr:
+    return column.str.replace(r"\.0*$", "").cast(pl.Int64, strict=False)
+
+
+def _boolean(column: pl.Expr) -> pl.Expr:
+    return column.str.to_lowercase().replace_strict(_BOOLEANS, default=None, return_dtype=pl.Boolean)
+
+
+def _date(column: pl.Expr) -> pl.Expr:
+    return column.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False).cast(pl.String)
+
+
+def _geometry(column: pl.Expr) -> pl.Expr:
+    digits = column.str.to_uppercase().str.strip_prefix("\\X")
+    return pl.when(digits.str.contains(r"^([0-9A-F]{2})+$")).then(digits)
+
+
+def _decimal(column: pl.Expr) -> pl.Expr:
+    plain = (
+        column.str.replace(r"^([+-]?)\.", "${1}0.")
+        .str.strip_prefix("+")
+        .str.replace(r"^(-?)0+(\d)", "${1}${2}")
+        .str.replace(r"^(-?\d+\.\d*?)0+$", "${1}")
+        .str.replace(r"\.$", "")
+        .replace("-0", "0")
+    )
+    return pl.when(plain.str.contains(r"^-?\d+(\.\d+)?$")).then(plain)
+
+
+def _timestamp(column: pl.Expr) -> pl.Expr:
+    full = pl.when(column.str.len_chars() == 10).then(column + "T00:00:00").otherwise(column.str.replace(" ", "T"))
+    plain = full.str.replace(r"(\.\d*?)0+$", "${1}").str.replace(r"\.$", "")
+    readable = plain.str.slice(0, 19).str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False).is_not_null()
+    return pl.when(readable & plain.str.contains(r"^[^.+Z]{19}(\.\d+)?$")).then(plain)
+
+
+_SPELLINGS: dict[ColumnType, Callable[[pl.Expr], pl.Expr]] = {
+    ColumnType.TEXT: lambda column: column,
+    ColumnType.INTEGER: _integer,
+    ColumnType.DECIMAL: _decimal,
+    ColumnType.BOOLEAN: _boolean,
+    ColumnType.DATE: _date,
+    ColumnType.TIMESTAMP: _timestamp,
+    ColumnType.GEOMETRY: _geometry,
+}
+
+
+def _key(table: SourceTable) -> pl.Expr:
+    """The key's parts with `/` between them; a slash inside a part is escaped."""
+    parts = []
+    for name in table.key:
+        part = pl.col(name).cast(pl.String)
+        if table.columns[name] is ColumnType.TEXT:
+            part = part.str.replace_all("%", "%25", literal=True).str.replace_all("/", "%2F", literal=True)
+        parts.append(part.fill_null(""))
+    return pl.concat_str(parts, separator="/")

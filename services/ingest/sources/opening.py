@@ -1,0 +1,13 @@
+"""Opens the source of a pair by its connector."""
+
+from contextlib import AbstractContextManager
+
+from contracts.mapping import Pair
+from services.ingest.sources.files import open_files
+from services.ingest.sources.postgres import open_postgres
+from services.ingest.sources.source import Source
+
+
+def open_source(pair: Pair, url: str) -> AbstractContextManager[Source]:
+    """The pair's source, read only, as one consistent picture."""
+    return open_files(pair, url) if pair.connector == "files" else open_postgres(pair, url)
