@@ -5,6 +5,7 @@ import typer
 from clients.sdk.accounts import users_app
 from clients.sdk.county import county_app
 from clients.sdk.county_folder import county_check, county_new
+from clients.sdk.dead_letters import dlq_app
 from clients.sdk.demo import demo_command
 from clients.sdk.jobs import jobs_app
 from clients.sdk.operations import doctor_command, migrate_command, migration_command
@@ -31,6 +32,7 @@ county_app.command("check")(county_check)
 app.add_typer(county_app)
 app.add_typer(users_app)
 app.add_typer(jobs_app)
+app.add_typer(dlq_app)
 app.add_typer(sync_app)
 
 
