@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -189,9 +189,15 @@ def settings_for(office: Office, storage: str, **changes: Any) -> ServiceSetting
 
 
 @contextlib.asynccontextmanager
-async def running(router: JobRouter, settings: ServiceSettings, *, name: str = "market") -> AsyncIterator[Service]:
+async def running(
+    router: JobRouter,
+    settings: ServiceSettings,
+    *,
+    name: str = "market",
+    subscribe: Callable[[Service], None] | None = None,
+) -> AsyncIterator[Service]:
     """A service of this test's own, in this process; a task of its own opens and closes it, as anyio asks."""
-    service = Service(name, router=router, settings=settings)
+    service = Service(name, router=router, settings=settings, subscribe=subscribe)
     started, stop = asyncio.Event(), asyncio.Event()
 
     async def serve() -> None:

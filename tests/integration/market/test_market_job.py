@@ -1,0 +1,99 @@
+"""A market study over the bus: what is stored agrees with the document and with what was planted."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from chassis.database import Database
+from contracts.api.market import MarketStudy
+from services.market.handlers import router
+from tests.support.jobs import COUNTY, Office, running, settings_for
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("storage")
+    return folder
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def studying(office: Office, storage: Path) -> AsyncIterator[Office]:
+    async with running(router, settings_for(office, f"file://{storage}", job_attempts=1)):
+        yield office
+
+
+async def study(office: Office, **parameters: Any) -> asyncpg.Record:
+    return await office.ended(await office.submit("market", **parameters), wait_seconds=60)
+
+
+def stored_study(storage: Path) -> MarketStudy:
+    [path] = storage.rglob("study.json")
+    return MarketStudy.model_validate_json(path.read_bytes())
+
+
+async def own_rows(office: Office, query: str, study_id: UUID) -> list[asyncpg.Record]:
+    database = Database(office.database_url, service="market", pool_size=2)
+    await database.open()
+    try:
+        async with database.read(COUNTY) as connection:
+            return await connection.fetch(query, study_id)
+    finally:
+        await database.close()
+
+
+async def test_a_study_recovers_the_planted_trend_and_stores_its_index(studying: Office, storage: Path) -> None:
+    job = await study(studying)
+    assert job["status"] == "succeeded", job["error"]
+    result = job["result"]
+    assert result["monthly_trend_percent"] == pytest.approx(0.6, abs=0.25)
+    low, high = result["monthly_trend_interval"]
+    assert low < result["monthly_trend_percent"] < high
+    assert (result["months"], result["sales_used"], result["main_segment"]) == (24, 400, "improved_residential")
+    [row] = await own_rows(studying, "SELECT * FROM market.study WHERE study_id = $1", job["id"])
+    document = MarketStudy.model_validate(row["document"])
+    index = await own_rows(
+        studying, "SELECT * FROM market.index WHERE study_id = $1 ORDER BY segment, month", job["id"]
+    )
+    assert [(point["month"], point["index"]) for point in index] == [
+        (month.month, month.index) for month in document.segments[0].months
+    ]
+    [artifact] = job["artifacts"]
+    assert artifact["name"] == "study.json"
+    assert stored_study(storage) == document
+    assert (await studying.facts(job["id"]))[-1] == "succeeded"
+
+
+async def test_period_and_segments_are_honoured(studying: Office) -> None:
+    job = await study(
+        studying, from_date="2024-01-01", to_date="2024-12-31", segments=["11", "improved_residential", "55"]
+    )
+    result = job["result"]
+    assert result["months"] == 12
+    assert [part["segment"] for part in result["segments"]] == ["11", "improved_residential", "55"]
+    assert result["segments"][0]["sales"] == result["segments"][1]["sales"]
+    assert result["segments"][2] == {
+        "segment": "55",
+        "sales": 0,
+        "monthly_trend_percent": None,
+        "reason": "too_few_sales",
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"from_date": "2010-01-01", "to_date": "2011-01-01"}, "too_few_sales"),
+        ({"from_date": "2024-01-01", "to_date": "2023-01-01"}, "parameters_invalid"),
+        ({"segments": []}, "parameters_invalid"),
+        ({"since": "2024-01-01"}, "parameters_invalid"),
+    ],
+)
+async def test_refusals_are_coded_and_leave_nothing(studying: Office, parameters: dict[str, Any], code: str) -> None:
+    job = await study(studying, **parameters)
+    assert (job["status"], job["error"]["code"]) == ("failed", code)
+    assert await own_rows(studying, "SELECT 1 FROM market.study WHERE study_id = $1", job["id"]) == []
