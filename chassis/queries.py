@@ -119,6 +119,9 @@ async def save_progress(connection: Any, county: str, job_id: UUID, *, attempt: 
     return str(status).endswith(" 1")
 
 
+# A long unit of work begins long before it ends: `now()` is its beginning.
+
+
 async def succeed_job(
     connection: Any,
     county: str,
@@ -131,7 +134,7 @@ async def succeed_job(
     """End the job well; false where it was cancelled or taken over meanwhile."""
     status = await connection.execute(
         "UPDATE chassis.job SET status = 'succeeded', result = $4, artifacts = $5, error = NULL,"
-        " finished_at = now(), heartbeat_at = NULL"
+        " finished_at = clock_timestamp(), heartbeat_at = NULL"
         " WHERE county = $1 AND id = $2 AND attempt = $3 AND status = 'running'",
         county,
         job_id,
@@ -147,7 +150,7 @@ async def end_job(
 ) -> bool:
     """End the job as failed or cancelled; false where it ended before or is another attempt's."""
     done = await connection.execute(
-        "UPDATE chassis.job SET status = $4, error = $5, finished_at = now(), heartbeat_at = NULL"
+        "UPDATE chassis.job SET status = $4, error = $5, finished_at = clock_timestamp(), heartbeat_at = NULL"
         " WHERE county = $1 AND id = $2 AND attempt = $3 AND finished_at IS NULL",
         county,
         job_id,

@@ -229,6 +229,7 @@ async def quarantined(database_url: str, county: str) -> list[tuple[str, str]]:
 
     connection = await asyncpg.connect(database_url)
     try:
+        await connection.execute("SELECT set_config('terrafusion.county', $1, false)", county)
         rows = await connection.fetch("SELECT source_table, rule FROM ingest.quarantine_v1 WHERE county = $1", county)
     finally:
         await connection.close()
