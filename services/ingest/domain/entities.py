@@ -88,7 +88,7 @@ class _Builder:
         if only is not None:
             root = root.filter(pl.col(keys[0]).is_in(only.implode()))
         for table in entity.required:
-            present = self._linked(table).select(self._shared(table, root)).unique()
+            present = self._linked(table).select(self._shared(table, root, keys)).unique()
             root = root.join(present, on=present.columns, how="semi")
         mapped = next(found for found_name, _, found in self.pair.entities.mapped() if found_name == name)
         return self._fill(root, keys, mapped, kinds)
@@ -124,10 +124,11 @@ class _Builder:
         )
         return whole.unique(unique_by, keep="first", maintain_order=True)
 
-    def _shared(self, table: str, root: pl.DataFrame) -> list[str]:
+    def _shared(self, table: str, root: pl.DataFrame, keys: list[str]) -> list[str]:
+        """What joins a table to an entity: shared parts of its key; where there are none, any other shared link."""
         shared: list[str] = [link.value for link in self.tables[table].links if link.value in root.columns]
         assert shared, f"{table} shares no link with the entity"
-        return shared
+        return [name for name in shared if name in keys or name == Link.SUPPLEMENT] or shared
 
     def _fill(
         self, root: pl.DataFrame, keys: list[str], mapped: dict[str, FieldMapping], kinds: dict[str, str]
@@ -136,7 +137,7 @@ class _Builder:
         wanted = [(source, _alias(name, n)) for name, field in mapped.items() for n, source in enumerate(field.sources)]
         wide = root
         for _, group in groupby(sorted(wanted, key=_grouping), key=_grouping):
-            picked, on = self._pick(root, list(group))
+            picked, on = self._pick(root, keys, list(group))
             wide = wide.join(picked, on=on, how="left", maintain_order="left")
         made = [
             _field(name, mapped[name], kind)
@@ -158,7 +159,7 @@ class _Builder:
         numeric = kind in {ColumnType.INTEGER, ColumnType.DECIMAL} or source.pick is Pick.SUM
         return fields.NUMBER if numeric else fields.TEXT
 
-    def _pick(self, root: pl.DataFrame, sources: list[_Wanted]) -> tuple[pl.DataFrame, list[str]]:
+    def _pick(self, root: pl.DataFrame, keys: list[str], sources: list[_Wanted]) -> tuple[pl.DataFrame, list[str]]:
         """One row a key with the values of sources that look at the same rows in the same way."""
         head, _ = sources[0]
         rows = self._linked(head.table)
@@ -166,7 +167,7 @@ class _Builder:
             rows = rows.filter(pl.col(name).is_in(values))
         if head.layer == "prior":
             rows = self._prior_layer(head.table, rows)
-        on = [name for name in self._shared(head.table, root) if name in rows.columns]
+        on = [name for name in self._shared(head.table, root, keys) if name in rows.columns]
         rows = rows.join(root.select(on).unique(), on=on, how="semi", maintain_order="left")
         if head.order_by is not None:
             rows = rows.sort(head.order_by, maintain_order=True)
@@ -177,7 +178,7 @@ class _Builder:
         """Rows of the layer that was current a year earlier, joined by parcel alone."""
         keys = [link.value for link in _KEYS["parcel"]]
         prior = self._root(self.pair.entities.parcel.root, keys, year=self.working_year - 1)
-        on = self._shared(table, prior)
+        on = self._shared(table, prior, keys)
         return rows.join(prior.select(on).unique(), on=on, how="semi").drop(
             [name for name in ("tax_year", "supplement") if name in rows.columns]
         )

@@ -116,8 +116,13 @@ def _geometry(column: pl.Expr) -> pl.Expr:
 
 
 def _decimal(column: pl.Expr) -> pl.Expr:
+    is_scientific = column.str.contains(r"^[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+$")
+    expanded = column.cast(pl.Float64, strict=False).cast(pl.Decimal(38, 15), strict=False).cast(pl.String)
     plain = (
-        column.str.replace(r"^([+-]?)\.", "${1}0.")
+        pl.when(is_scientific)
+        .then(expanded)
+        .otherwise(column)
+        .str.replace(r"^([+-]?)\.", "${1}0.")
         .str.strip_prefix("+")
         .str.replace(r"^(-?)0+(\d)", "${1}${2}")
         .str.replace(r"^(-?\d+\.\d*?)0+$", "${1}")

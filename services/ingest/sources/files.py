@@ -48,7 +48,7 @@ class FileSource(Source):
 
 
 def _read_csv(path: Path, table: SourceTable) -> pl.DataFrame:
-    return pl.read_csv(path, columns=list(table.columns), infer_schema=False).select(table.columns)
+    return pl.read_csv(path, columns=list(table.columns), infer_schema=False).select(list(table.columns))
 
 
 def _read_features(path: Path, table: SourceTable) -> pl.DataFrame:
@@ -59,7 +59,7 @@ def _read_features(path: Path, table: SourceTable) -> pl.DataFrame:
     for name in set(table.columns) - set(plain):
         values = geometry.to_pylist() if geometry is not None else [None] * features.num_rows
         columns[name] = pl.Series(values, dtype=pl.Binary).bin.encode("hex")
-    return pl.DataFrame(columns).select(table.columns)
+    return pl.DataFrame(columns).select(list(table.columns))
 
 
 @contextmanager
