@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/pytest
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11
-SERVICES := gateway ingest valuation market reporting gisexport relay
+SERVICES := $(patsubst services/%/app.py,%,$(wildcard services/*/app.py)) relay
 
 .DEFAULT_GOAL := help
 

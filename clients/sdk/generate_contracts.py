@@ -8,6 +8,7 @@ import json
 import pkgutil
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -44,8 +45,9 @@ _SESSION_LINES = re.compile(r"^(SET |SELECT pg_catalog|\\(un)?restrict|--( Dumpe
 
 
 def main() -> None:
-    """Write every generated file."""
-    for name, content in {**documents(), DATABASE: database_sql()}.items():
+    """Write every generated file; `--without-database` leaves out what needs a server."""
+    database = {} if "--without-database" in sys.argv[1:] else {DATABASE: database_sql()}
+    for name, content in {**documents(), **database}.items():
         path = REPOSITORY / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
