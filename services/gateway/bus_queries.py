@@ -9,7 +9,6 @@ from opentelemetry.propagate import inject
 from pydantic import BaseModel, ValidationError
 
 from chassis.errors import NotFoundError, PermanentError, TransientError
-from contracts.api.jobs import JobError
 from services.gateway.problems import UnansweredError
 from services.gateway.state import Gateway
 
@@ -43,14 +42,19 @@ async def ask(gateway: Gateway, subject: str, question: BaseModel, answer: type[
 
 
 def _refusal(body: bytes) -> Exception:
-    """A reply that is no answer is a refusal: `{"error": {"code", "message", "details"?}}`."""
+    """A reply that is no answer is the service's refusal."""
     try:
-        refused = _Refusal.model_validate_json(body).error
+        refused = _Refusal.model_validate_json(body)
     except ValidationError:
         return TransientError("answer_invalid", "the answer is not what the contract says")
+    if refused.code == "internal_error":
+        return TransientError("answer_failed", "the service that answers this failed")
     kind = NotFoundError if refused.code.endswith(("_unknown", "_not_found")) else PermanentError
-    return kind(refused.code, refused.message, details=refused.details)
+    return kind(refused.code, refused.detail)
 
 
 class _Refusal(BaseModel):
-    error: JobError
+    """A problem as it travels on the bus."""
+
+    code: str
+    detail: str

@@ -1,7 +1,5 @@
 """Every error as problem details (RFC 9457) with a stable code, and nothing of what was inside."""
 
-import asyncio
-import socket
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -12,21 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from chassis.errors import PermanentError, TerraFusionError, TransientError
+from chassis.outages import is_outage
 from contracts.api.problems import FieldProblem, Problem
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5
 _HTTP_CODES = {400: "request_malformed", 404: "route_not_found", 405: "method_not_allowed", 413: "body_too_large"}
-DATABASE_AWAY = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.exceptions.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.exceptions.InternalClientError,
-    ConnectionError,
-    socket.gaierror,
-    asyncio.TimeoutError,
-)
+_PERHAPS_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
 class ThrottledError(PermanentError):
@@ -83,7 +73,7 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(asyncpg.DataError, _unstorable)
-    for away in DATABASE_AWAY:
+    for away in _PERHAPS_AWAY:
         app.add_exception_handler(away, _database_away)
 
 
@@ -117,6 +107,9 @@ async def _unstorable(request: Request, error: Exception) -> Response:
 
 
 async def _database_away(request: Request, error: Exception) -> Response:
+    """An outage passes; anything else of these kinds is a mistake of ours, which the middleware reports."""
+    if isinstance(error, (FileNotFoundError, PermissionError)) or not is_outage(error):
+        raise error
     away = problem(503, "database_unavailable", "the database does not answer; try again")
     return problem_response(away, {"Retry-After": str(RETRY_SECONDS)})
 

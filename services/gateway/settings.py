@@ -16,7 +16,7 @@ class GatewaySettings(ServiceSettings):
     login_attempts: int = Field(default=5, ge=1, title="failed logins of a name and address within the window")
     login_window: timedelta = Field(default=timedelta(minutes=5), title="the window that failed logins count in")
     request_body_bytes: int = Field(default=1 << 20, ge=1024, title="the largest request body that is read")
-    answer_wait: timedelta = Field(default=timedelta(seconds=10), title="how long another service may take to answer")
+    answer_wait: timedelta = Field(default=timedelta(seconds=30), title="how long another service may take to answer")
     event_check_interval: timedelta = Field(
         default=timedelta(seconds=10), title="silence after which an event stream looks whether it missed something"
     )

@@ -1,5 +1,6 @@
 """What the routes work with: one object per process, kept by the application."""
 
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +11,14 @@ from nats.aio.client import Client
 from chassis.database import Database
 from chassis.errors import NotFoundError
 from chassis.storage import Storage
+from contracts.subjects import COUNTY_PATTERN
 from services.gateway.accounts import Accounts
 from services.gateway.domain.throttle import LoginThrottle
 from services.gateway.domain.tokens import Tokens
 from services.gateway.event_hub import EventHub
 from services.gateway.settings import GatewaySettings
+
+_COUNTY = re.compile(COUNTY_PATTERN)
 
 
 @dataclass
@@ -42,7 +46,7 @@ class Gateway:
         Raises:
             NotFoundError: `county_unknown`.
         """
-        if not (self.counties_dir / county / "county.yaml").is_file():
+        if not _COUNTY.fullmatch(county) or not (self.counties_dir / county / "county.yaml").is_file():
             raise NotFoundError("county_unknown", f"there is no county {county!r}")
 
 

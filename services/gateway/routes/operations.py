@@ -22,7 +22,6 @@ from services.gateway import queries, record_queries
 from services.gateway.access import CurrentCaller, visible_counties
 from services.gateway.answers import answer
 from services.gateway.domain.permissions import EVERY_COUNTY, Caller, read
-from services.gateway.problems import DATABASE_AWAY
 from services.gateway.state import Gateway, gateway_of
 
 router = APIRouter(tags=["operations"])
@@ -123,7 +122,7 @@ async def _database_state(gateway: Gateway) -> str:
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             await gateway.database.pool.fetchval("SELECT 1")
-    except (*DATABASE_AWAY, asyncpg.PostgresError, OSError):
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         return "unavailable"
     return "ok"
 
