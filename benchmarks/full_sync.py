@@ -33,7 +33,11 @@ DO UPDATE SET digest = excluded.digest, image = excluded.image WHERE limit_row.d
 
 async def measure(parcels: int) -> dict[str, Any]:
     """Synchronise a synthetic county once, then copy and upsert what was landed."""
-    with servers.postgres_server() as server, servers.database(server) as (_, url), servers.database(server) as (_, source):
+    with (
+        servers.postgres_server() as server,
+        servers.database(server) as (_, url),
+        servers.database(server) as (_, source),
+    ):
         migrations.upgrade(url)
         await asyncio.to_thread(synthesize, source, county=COUNTY, parcels=parcels, seed=1)
         os.environ[f"TERRAFUSION_SOURCE_{PAIR.upper()}_URL"] = source

@@ -23,6 +23,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import psutil
+
 from chassis.embedded.nats_server import EmbeddedNats
 from chassis.embedded.ports import free_port
 from chassis.embedded.postgres import EmbeddedPostgres
@@ -85,15 +87,25 @@ def _token(port: int, password: str) -> str:
         return str(json.load(response)["access_token"])
 
 
-async def measure(ours: tuple[int, bytes], bare: tuple[int, bytes], options: argparse.Namespace) -> dict[str, object]:
+def _cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+async def measure(targets: dict[str, tuple[int, int, bytes]], options: argparse.Namespace) -> dict[str, object]:
     """Alternate rounds; the medians of both and their ratio."""
     rates: dict[str, list[float]] = {"ours": [], "bare": []}
+    processor: dict[str, list[float]] = {"ours": [], "bare": []}
     for number in range(options.rounds + 1):
-        for name, (port, request) in (("bare", bare), ("ours", ours)):
-            rate, _ = await load(port, request, status=202, connections=options.connections, seconds=options.seconds)
+        for name, (pid, port, request) in targets.items():
+            before = _cpu_seconds(pid)
+            rate, latencies = await load(
+                port, request, status=202, connections=options.connections, seconds=options.seconds
+            )
+            await asyncio.sleep(1)  # let the publisher empty its queue
             if number:  # the first round warms up
                 rates[name].append(rate)
-            await asyncio.sleep(1)  # let the publisher empty its queue
+                processor[name].append(1000 * (_cpu_seconds(pid) - before) / len(latencies))
     found = {name: statistics.median(values) for name, values in rates.items()}
     return {
         "name": "job submissions a second",
@@ -101,6 +113,7 @@ async def measure(ours: tuple[int, bytes], bare: tuple[int, bytes], options: arg
         "limit": round(found["bare"], 1),
         "ratio": round(found["ours"] / found["bare"], 3),
         "goal": GOAL,
+        "processor_milliseconds": {name: round(statistics.median(v), 3) for name, v in processor.items()},
         "rounds": {name: [round(value) for value in values] for name, values in rates.items()},
     }
 
@@ -148,13 +161,14 @@ def _run(folder: Path, url: str, nats_url: str, options: argparse.Namespace, sin
     bare_command = ["-m", "uvicorn", "bare_submit:app", "--app-dir", "benchmarks", "--port", str(bare)]
     bare_command += ["--log-level", "warning", "--no-access-log"]
     with (
-        _server(["-m", "chassis.run", "gateway"], port=ours, environment=environment),
-        _server(bare_command, port=bare, environment=environment),
+        _server(["-m", "chassis.run", "gateway"], port=ours, environment=environment) as our_pid,
+        _server(bare_command, port=bare, environment=environment) as bare_pid,
     ):
         token = {"Authorization": f"Bearer {_token(ours, password)}"}
         our_request = request_bytes("POST", "/api/v1/market/run", port=ours, body=BODY, headers=token)
         bare_request = request_bytes("POST", "/run", port=bare, body=BODY)
-        return asyncio.run(measure((ours, our_request), (bare, bare_request), options))
+        targets = {"bare": (bare_pid, bare, bare_request), "ours": (our_pid, ours, our_request)}
+        return asyncio.run(measure(targets, options))
 
 
 if __name__ == "__main__":

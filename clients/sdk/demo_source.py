@@ -5,7 +5,6 @@ import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -125,7 +124,7 @@ class FolderSource:
         return {f"TERRAFUSION_SOURCE_{self.pair.upper()}_URL": f"file://{self.folder.absolute()}"}
 
     def change(self) -> list[Fact]:
-        """A reassessment, a corrected area, a demolition, a correction of a price and two new sales."""
+        """Four reassessments, a demolition, two sales that turn out not to be at arm's length, two new sales."""
         facts = self._edit("properties.csv", self._edit_properties)
         return facts + self._edit("sales.csv", self._edit_sales)
 
@@ -147,29 +146,35 @@ class FolderSource:
             writer.writerows(rows)
         return facts
 
-    @staticmethod
-    def _edit_properties(rows: list[dict[str, str]]) -> list[Fact]:
+    def _edit_properties(self, rows: list[dict[str, str]]) -> list[Fact]:
         facts: list[Fact] = []
-        for row in rows[100:104]:
+        for row in self._unstudied(rows)[100:104]:
             row["assessed_total"] = str(float(row["assessed_total"]) + 1000)
             row["assessed_land"] = str(float(row["assessed_land"]) + 1000)
             facts.append(("parcel.changed", row["parcel_id"]))
-        removed = rows.pop(200)
+        removed = self._unstudied(rows)[200]
+        rows.remove(removed)
         return [*facts, ("parcel.removed", removed["parcel_id"])]
 
-    @staticmethod
-    def _edit_sales(rows: list[dict[str, str]]) -> list[Fact]:
+    def _edit_sales(self, rows: list[dict[str, str]]) -> list[Fact]:
         facts: list[Fact] = []
-        for row in rows[300:302]:
-            row["sale_price"] = str(float(row["sale_price"] or 0) + 5000)
+        with (self.folder / "properties.csv").open(newline="", encoding="utf-8") as file:
+            known = {row["parcel_id"] for row in self._unstudied(list(csv.DictReader(file)))}
+        latest = [row for row in rows if row["seq"] == "0" and row["parcel_id"] in known]
+        for row in [row for row in latest if row["qualified"] == "Q" and row["sale_date"] > "2020"][:2]:
+            row["qualified"] = "U"
             facts.append(("sale.changed", sale_id(row)))
-        for row in [r for r in rows if r["seq"] == "0"][400:402]:
-            new = {**row, "seq": "900", "sale_date": str(date(2025, 8, 1)), "sale_price": "325000.0", "qualified": "Q"}
+        for row in latest[400:402]:
+            new = {**row, "sale_date": "2025-08-01", "sale_price": "325000.0", "qualified": "Q"}
             rows.append(new)
             facts.append(("sale.recorded", sale_id(new)))
         return facts
 
+    def _unstudied(self, rows: list[dict[str, str]]) -> list[dict[str, str]]:
+        """Properties outside the ratio study, so that its figures stay those of the files as they came."""
+        return [row for row in rows if row["use_code"] not in self.study["use_codes"]]
+
 
 def sale_id(row: dict[str, str]) -> str:
-    """The key of a sale in the files: they number each parcel's sales."""
-    return f"{row['parcel_id']}|{row['seq']}"
+    """The id that the mapping gives a sale of the files: parcel, date and price."""
+    return f"{row['parcel_id']}:{row['sale_date']}:{float(row['sale_price']):.0f}"
