@@ -1,6 +1,7 @@
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -103,6 +104,7 @@ def fields(value: Any) -> Iterator[tuple[str, Any]]:
             yield from fields(inner)
 
 
+@cache
 def personal_columns() -> set[str]:
     """The columns that any county's mappings call personal, and the canonical fields that they become."""
     columns = {"mailing_address", "owner_name", "first_name", "last_name", "ssn", "licence_number"}

@@ -1,0 +1,1240 @@
+-- PostgreSQL database dump
+
+-- Name: chassis; Type: SCHEMA; Schema: -; Owner: -
+
+CREATE SCHEMA chassis;
+
+-- Name: gateway; Type: SCHEMA; Schema: -; Owner: -
+
+CREATE SCHEMA gateway;
+
+-- Name: gisexport; Type: SCHEMA; Schema: -; Owner: -
+
+CREATE SCHEMA gisexport;
+
+-- Name: ingest; Type: SCHEMA; Schema: -; Owner: -
+
+CREATE SCHEMA ingest;
+
+-- Name: market; Type: SCHEMA; Schema: -; Owner: -
+
+CREATE SCHEMA market;
+
+-- Name: reporting; Type: SCHEMA; Schema: -; Owner: -
+
+CREATE SCHEMA reporting;
+
+-- Name: valuation; Type: SCHEMA; Schema: -; Owner: -
+
+CREATE SCHEMA valuation;
+
+-- Name: inbox; Type: TABLE; Schema: chassis; Owner: -
+
+CREATE TABLE chassis.inbox (
+    county text NOT NULL,
+    consumer text NOT NULL,
+    event_id text NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY chassis.inbox FORCE ROW LEVEL SECURITY;
+
+-- Name: job; Type: TABLE; Schema: chassis; Owner: -
+
+CREATE TABLE chassis.job (
+    county text NOT NULL,
+    id uuid NOT NULL,
+    kind text NOT NULL,
+    status text DEFAULT 'queued'::text NOT NULL,
+    priority text DEFAULT 'normal'::text NOT NULL,
+    parameters jsonb NOT NULL,
+    request_digest text NOT NULL,
+    idempotency_key text,
+    requested_by text NOT NULL,
+    deadline timestamp with time zone,
+    attempt integer DEFAULT 0 NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    owner text,
+    heartbeat_at timestamp with time zone,
+    not_before timestamp with time zone,
+    progress jsonb DEFAULT '{}'::jsonb NOT NULL,
+    error jsonb,
+    result jsonb,
+    artifacts jsonb DEFAULT '[]'::jsonb NOT NULL,
+    traceparent text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    published_at timestamp with time zone DEFAULT now() NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone
+);
+
+ALTER TABLE ONLY chassis.job FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN job.request_digest; Type: COMMENT; Schema: chassis; Owner: -
+
+COMMENT ON COLUMN chassis.job.request_digest IS 'sha256 of the canonical request body';
+
+-- Name: COLUMN job.failures; Type: COMMENT; Schema: chassis; Owner: -
+
+COMMENT ON COLUMN chassis.job.failures IS 'starts that failed since it was asked for';
+
+-- Name: COLUMN job.owner; Type: COMMENT; Schema: chassis; Owner: -
+
+COMMENT ON COLUMN chassis.job.owner IS 'the worker process that runs it';
+
+-- Name: COLUMN job.not_before; Type: COMMENT; Schema: chassis; Owner: -
+
+COMMENT ON COLUMN chassis.job.not_before IS 'a retry waits until then';
+
+-- Name: outbox; Type: TABLE; Schema: chassis; Owner: -
+
+CREATE TABLE chassis.outbox (
+    id uuid NOT NULL,
+    "position" bigint NOT NULL,
+    county text NOT NULL,
+    subject text NOT NULL,
+    headers jsonb NOT NULL,
+    body text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY chassis.outbox FORCE ROW LEVEL SECURITY;
+
+-- Name: outbox_position_seq; Type: SEQUENCE; Schema: chassis; Owner: -
+
+ALTER TABLE chassis.outbox ALTER COLUMN "position" ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME chassis.outbox_position_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+-- Name: refresh_token; Type: TABLE; Schema: gateway; Owner: -
+
+CREATE TABLE gateway.refresh_token (
+    digest text NOT NULL,
+    session uuid NOT NULL,
+    username text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    used_at timestamp with time zone,
+    revoked_at timestamp with time zone
+);
+
+-- Name: COLUMN refresh_token.digest; Type: COMMENT; Schema: gateway; Owner: -
+
+COMMENT ON COLUMN gateway.refresh_token.digest IS 'sha256; the token itself is nowhere';
+
+-- Name: COLUMN refresh_token.session; Type: COMMENT; Schema: gateway; Owner: -
+
+COMMENT ON COLUMN gateway.refresh_token.session IS 'one login and all its renewals';
+
+-- Name: COLUMN refresh_token.used_at; Type: COMMENT; Schema: gateway; Owner: -
+
+COMMENT ON COLUMN gateway.refresh_token.used_at IS 'renewed: coming again means that it was stolen';
+
+-- Name: user; Type: TABLE; Schema: gateway; Owner: -
+
+CREATE TABLE gateway."user" (
+    username text NOT NULL,
+    password_hash text NOT NULL,
+    disabled boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    password_changed_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+-- Name: user_grant; Type: TABLE; Schema: gateway; Owner: -
+
+CREATE TABLE gateway.user_grant (
+    county text NOT NULL,
+    username text NOT NULL,
+    roles text[] DEFAULT '{}'::text[] NOT NULL,
+    permissions text[] DEFAULT '{}'::text[] NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY gateway.user_grant FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN user_grant.county; Type: COMMENT; Schema: gateway; Owner: -
+
+COMMENT ON COLUMN gateway.user_grant.county IS '* stands for every county';
+
+-- Name: export_run; Type: TABLE; Schema: gisexport; Owner: -
+
+CREATE TABLE gisexport.export_run (
+    county text NOT NULL,
+    job_id uuid NOT NULL,
+    parameters jsonb NOT NULL,
+    receipt jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY gisexport.export_run FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN export_run.receipt; Type: COMMENT; Schema: gisexport; Owner: -
+
+COMMENT ON COLUMN gisexport.export_run.receipt IS 'GisExportReceipt of contracts/api/gis_export.py';
+
+-- Name: neighborhood; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.neighborhood (
+    county text NOT NULL,
+    neighborhood text NOT NULL,
+    tax_year integer NOT NULL,
+    pair text NOT NULL,
+    name text,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY ingest.neighborhood FORCE ROW LEVEL SECURITY;
+
+-- Name: neighborhood_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.neighborhood_v1 AS
+ SELECT county,
+    neighborhood,
+    tax_year,
+    name
+   FROM ingest.neighborhood;
+
+-- Name: owner; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.owner (
+    county text NOT NULL,
+    parcel_id text NOT NULL,
+    tax_year integer NOT NULL,
+    owner_id text NOT NULL,
+    pair text NOT NULL,
+    name text,
+    mailing_address text,
+    ownership_percent double precision,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY ingest.owner FORCE ROW LEVEL SECURITY;
+
+-- Name: owner_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.owner_v1 AS
+ SELECT county,
+    parcel_id,
+    tax_year,
+    owner_id,
+    name,
+    mailing_address,
+    ownership_percent
+   FROM ingest.owner;
+
+-- Name: parcel; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.parcel (
+    county text NOT NULL,
+    parcel_id text NOT NULL,
+    tax_year integer NOT NULL,
+    supplement integer NOT NULL,
+    pair text NOT NULL,
+    is_current boolean NOT NULL,
+    is_active boolean NOT NULL,
+    parcel_number text,
+    property_type text,
+    use_code text,
+    neighborhood text,
+    zoning text,
+    situs_address text,
+    situs_city text,
+    situs_zip text,
+    legal_description text,
+    land_value_usd numeric(14,2),
+    improvement_value_usd numeric(14,2),
+    total_value_usd numeric(14,2),
+    market_value_usd numeric(14,2),
+    taxable_value_usd numeric(14,2),
+    prior_total_value_usd numeric(14,2),
+    cost_approach_value_usd numeric(14,2),
+    income_approach_value_usd numeric(14,2),
+    market_approach_value_usd numeric(14,2),
+    last_sale_date date,
+    last_sale_price_usd numeric(14,2),
+    year_built integer,
+    effective_year_built integer,
+    living_area_sqft double precision,
+    land_area_sqft double precision,
+    bedrooms double precision,
+    bathrooms double precision,
+    stories double precision,
+    building_class text,
+    condition text,
+    attributes jsonb DEFAULT '{}'::jsonb NOT NULL,
+    longitude double precision,
+    latitude double precision,
+    geometry_wkb bytea,
+    srid integer,
+    west double precision,
+    south double precision,
+    east double precision,
+    north double precision,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY ingest.parcel FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN parcel.is_current; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.parcel.is_current IS 'the working layer of the parcel';
+
+-- Name: parcel_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.parcel_v1 AS
+ SELECT county,
+    parcel_id,
+    parcel_number,
+    tax_year,
+    supplement,
+    is_active,
+    property_type,
+    use_code,
+    neighborhood,
+    zoning,
+    situs_address,
+    situs_city,
+    situs_zip,
+    legal_description,
+    land_value_usd,
+    improvement_value_usd,
+    total_value_usd,
+    market_value_usd,
+    taxable_value_usd,
+    prior_total_value_usd,
+    cost_approach_value_usd,
+    income_approach_value_usd,
+    market_approach_value_usd,
+    last_sale_date,
+    last_sale_price_usd,
+    year_built,
+    effective_year_built,
+    living_area_sqft,
+    land_area_sqft,
+    bedrooms,
+    bathrooms,
+    stories,
+    building_class,
+    condition,
+    attributes,
+    longitude,
+    latitude,
+    geometry_wkb,
+    srid,
+    west,
+    south,
+    east,
+    north,
+    updated_at
+   FROM ingest.parcel
+  WHERE is_current;
+
+-- Name: quarantine; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.quarantine (
+    county text NOT NULL,
+    pair text NOT NULL,
+    source_table text NOT NULL,
+    key text NOT NULL,
+    rule text NOT NULL,
+    field text NOT NULL,
+    value text,
+    operation_id uuid NOT NULL,
+    first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    last_seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY ingest.quarantine FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN quarantine.value; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.quarantine.value IS 'the offending value, masked where it is personal';
+
+-- Name: COLUMN quarantine.operation_id; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.quarantine.operation_id IS 'the operation that saw it last';
+
+-- Name: quarantine_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.quarantine_v1 AS
+ SELECT county,
+    pair,
+    source_table,
+    key,
+    rule,
+    field,
+    value,
+    operation_id,
+    first_seen_at,
+    last_seen_at
+   FROM ingest.quarantine;
+
+-- Name: sale; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.sale (
+    county text NOT NULL,
+    sale_id text NOT NULL,
+    parcel_id text NOT NULL,
+    pair text NOT NULL,
+    sale_date date,
+    sale_price_usd numeric(14,2),
+    adjusted_price_usd numeric(14,2),
+    deed_type text,
+    validity_code text,
+    is_qualified boolean NOT NULL,
+    parcel_count integer NOT NULL,
+    recorded_date date,
+    living_area_sqft double precision,
+    land_area_sqft double precision,
+    year_built integer,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY ingest.sale FORCE ROW LEVEL SECURITY;
+
+-- Name: sale_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.sale_v1 AS
+ SELECT county,
+    sale_id,
+    parcel_id,
+    sale_date,
+    sale_price_usd,
+    adjusted_price_usd,
+    deed_type,
+    validity_code,
+    is_qualified,
+    parcel_count,
+    recorded_date,
+    living_area_sqft,
+    land_area_sqft,
+    year_built,
+    updated_at
+   FROM ingest.sale;
+
+-- Name: source_row; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.source_row (
+    county text NOT NULL,
+    pair text NOT NULL,
+    source_table text NOT NULL,
+    key text NOT NULL,
+    digest text NOT NULL,
+    image jsonb NOT NULL
+);
+
+ALTER TABLE ONLY ingest.source_row FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN source_row.digest; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.source_row.digest IS 'of the normalised row, with what is masked in the image';
+
+-- Name: COLUMN source_row.image; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.source_row.image IS 'the row as read; names and addresses of people are masked';
+
+-- Name: sync_operation; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.sync_operation (
+    county text NOT NULL,
+    id uuid NOT NULL,
+    pair text NOT NULL,
+    mode text NOT NULL,
+    reader text NOT NULL,
+    sequence bigint NOT NULL,
+    rows_read bigint NOT NULL,
+    rows_applied bigint NOT NULL,
+    rows_unchanged bigint NOT NULL,
+    rows_quarantined bigint NOT NULL,
+    rows_filtered bigint NOT NULL,
+    changes bigint NOT NULL,
+    events bigint NOT NULL,
+    details jsonb NOT NULL,
+    finished_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY ingest.sync_operation FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN sync_operation.id; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.sync_operation.id IS 'the id of its job';
+
+-- Name: sync_operation_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.sync_operation_v1 AS
+ SELECT j.county,
+    j.id,
+    COALESCE(o.pair, (j.parameters ->> 'pair'::text)) AS pair,
+    COALESCE(o.mode, (j.parameters ->> 'mode'::text), 'incremental'::text) AS mode,
+    COALESCE(o.reader, ''::text) AS reader,
+    j.status,
+    COALESCE(o.rows_read, (0)::bigint) AS rows_read,
+    COALESCE(o.rows_applied, (0)::bigint) AS rows_applied,
+    COALESCE(o.rows_unchanged, (0)::bigint) AS rows_unchanged,
+    COALESCE(o.rows_quarantined, (0)::bigint) AS rows_quarantined,
+    COALESCE(o.rows_filtered, (0)::bigint) AS rows_filtered,
+    COALESCE(o.changes, (0)::bigint) AS changes,
+    COALESCE(o.events, (0)::bigint) AS events,
+    COALESCE(j.started_at, j.created_at) AS started_at,
+    j.finished_at,
+    COALESCE(o.details, j.error, '{}'::jsonb) AS details
+   FROM (chassis.job j
+     LEFT JOIN ingest.sync_operation o USING (county, id))
+  WHERE (j.kind = 'sync'::text);
+
+-- Name: sync_pair; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.sync_pair (
+    county text NOT NULL,
+    pair text NOT NULL,
+    reader text NOT NULL,
+    tables jsonb NOT NULL,
+    sequence bigint DEFAULT 0 NOT NULL,
+    last_operation_id uuid,
+    last_synchronized_at timestamp with time zone
+);
+
+ALTER TABLE ONLY ingest.sync_pair FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN sync_pair.sequence; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.sync_pair.sequence IS 'counts the applied operations';
+
+-- Name: sync_pair_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.sync_pair_v1 AS
+ SELECT county,
+    pair,
+    reader,
+    tables,
+    last_operation_id,
+    last_synchronized_at
+   FROM ingest.sync_pair;
+
+-- Name: index; Type: TABLE; Schema: market; Owner: -
+
+CREATE TABLE market.index (
+    county text NOT NULL,
+    study_id uuid NOT NULL,
+    segment text NOT NULL,
+    month date NOT NULL,
+    sales integer NOT NULL,
+    index double precision,
+    index_low double precision,
+    index_high double precision,
+    reason text,
+    median_price_usd numeric(14,2),
+    median_price_per_sqft_usd numeric(14,2)
+);
+
+ALTER TABLE ONLY market.index FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN index.index; Type: COMMENT; Schema: market; Owner: -
+
+COMMENT ON COLUMN market.index.index IS 'price level, base month = 100; null: too few sales, see reason';
+
+-- Name: COLUMN index.index_low; Type: COMMENT; Schema: market; Owner: -
+
+COMMENT ON COLUMN market.index.index_low IS '95 % interval';
+
+-- Name: study; Type: TABLE; Schema: market; Owner: -
+
+CREATE TABLE market.study (
+    county text NOT NULL,
+    study_id uuid NOT NULL,
+    from_date date NOT NULL,
+    to_date date NOT NULL,
+    parameters jsonb NOT NULL,
+    document jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY market.study FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN study.study_id; Type: COMMENT; Schema: market; Owner: -
+
+COMMENT ON COLUMN market.study.study_id IS 'the job''s id';
+
+-- Name: COLUMN study.document; Type: COMMENT; Schema: market; Owner: -
+
+COMMENT ON COLUMN market.study.document IS 'MarketStudy of contracts/api/market.py';
+
+-- Name: report_run; Type: TABLE; Schema: reporting; Owner: -
+
+CREATE TABLE reporting.report_run (
+    county text NOT NULL,
+    job_id uuid NOT NULL,
+    report text NOT NULL,
+    format text NOT NULL,
+    arguments jsonb NOT NULL,
+    definition_hash text NOT NULL,
+    watermark jsonb NOT NULL,
+    summary jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY reporting.report_run FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN report_run.definition_hash; Type: COMMENT; Schema: reporting; Owner: -
+
+COMMENT ON COLUMN reporting.report_run.definition_hash IS 'sha256 of report and arguments';
+
+-- Name: COLUMN report_run.watermark; Type: COMMENT; Schema: reporting; Owner: -
+
+COMMENT ON COLUMN reporting.report_run.watermark IS 'which data the report saw';
+
+-- Name: model_run; Type: TABLE; Schema: valuation; Owner: -
+
+CREATE TABLE valuation.model_run (
+    county text NOT NULL,
+    run_id uuid NOT NULL,
+    tax_year integer NOT NULL,
+    valuation_date date NOT NULL,
+    model text NOT NULL,
+    parameters jsonb NOT NULL,
+    model_card jsonb NOT NULL,
+    parcels_valued integer NOT NULL,
+    parcels_refused integer NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY valuation.model_run FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN model_run.run_id; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.model_run.run_id IS 'the job''s id';
+
+-- Name: COLUMN model_run.model_card; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.model_run.model_card IS 'data, accuracy on held-out sales, coefficients, version';
+
+-- Name: parcel_value; Type: TABLE; Schema: valuation; Owner: -
+
+CREATE TABLE valuation.parcel_value (
+    county text NOT NULL,
+    run_id uuid NOT NULL,
+    parcel_id text NOT NULL,
+    kind text NOT NULL,
+    value_usd numeric(14,2) NOT NULL,
+    land_value_usd numeric(14,2),
+    improvement_value_usd numeric(14,2),
+    low_usd numeric(14,2) NOT NULL,
+    high_usd numeric(14,2) NOT NULL,
+    confidence double precision NOT NULL,
+    contributions jsonb NOT NULL,
+    comparables jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY valuation.parcel_value FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN parcel_value.land_value_usd; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.parcel_value.land_value_usd IS 'null: no assessed land share is known';
+
+-- Name: COLUMN parcel_value.low_usd; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.parcel_value.low_usd IS '90 % interval';
+
+-- Name: COLUMN parcel_value.confidence; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.parcel_value.confidence IS 'chance that the value is within 10 % of the price';
+
+-- Name: COLUMN parcel_value.contributions; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.parcel_value.contributions IS 'USD by model or feature, adding up to the value';
+
+-- Name: COLUMN parcel_value.comparables; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.parcel_value.comparables IS 'ComparableSale of contracts/api/valuation.py';
+
+-- Name: parcel_value_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.parcel_value_v1 AS
+ SELECT value.county,
+    value.run_id,
+    value.parcel_id,
+    run.tax_year,
+    run.valuation_date,
+    run.model,
+    value.value_usd,
+    value.land_value_usd,
+    value.improvement_value_usd,
+    value.low_usd,
+    value.high_usd,
+    value.confidence,
+    value.created_at
+   FROM (valuation.parcel_value value
+     JOIN valuation.model_run run ON (((run.county = value.county) AND (run.run_id = value.run_id))));
+
+-- Name: latest_value_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.latest_value_v1 AS
+ SELECT DISTINCT ON (county, parcel_id) county,
+    run_id,
+    parcel_id,
+    tax_year,
+    valuation_date,
+    model,
+    value_usd,
+    land_value_usd,
+    improvement_value_usd,
+    low_usd,
+    high_usd,
+    confidence,
+    created_at
+   FROM valuation.parcel_value_v1
+  ORDER BY county, parcel_id, created_at DESC, run_id DESC;
+
+-- Name: refused_parcel; Type: TABLE; Schema: valuation; Owner: -
+
+CREATE TABLE valuation.refused_parcel (
+    county text NOT NULL,
+    run_id uuid NOT NULL,
+    parcel_id text NOT NULL,
+    reason text NOT NULL
+);
+
+ALTER TABLE ONLY valuation.refused_parcel FORCE ROW LEVEL SECURITY;
+
+-- Name: inbox inbox_pkey; Type: CONSTRAINT; Schema: chassis; Owner: -
+
+ALTER TABLE ONLY chassis.inbox
+    ADD CONSTRAINT inbox_pkey PRIMARY KEY (county, consumer, event_id);
+
+-- Name: job job_idempotency_key; Type: CONSTRAINT; Schema: chassis; Owner: -
+
+ALTER TABLE ONLY chassis.job
+    ADD CONSTRAINT job_idempotency_key UNIQUE (county, requested_by, idempotency_key);
+
+-- Name: job job_pkey; Type: CONSTRAINT; Schema: chassis; Owner: -
+
+ALTER TABLE ONLY chassis.job
+    ADD CONSTRAINT job_pkey PRIMARY KEY (county, id);
+
+-- Name: outbox outbox_pkey; Type: CONSTRAINT; Schema: chassis; Owner: -
+
+ALTER TABLE ONLY chassis.outbox
+    ADD CONSTRAINT outbox_pkey PRIMARY KEY (id);
+
+-- Name: outbox outbox_position_key; Type: CONSTRAINT; Schema: chassis; Owner: -
+
+ALTER TABLE ONLY chassis.outbox
+    ADD CONSTRAINT outbox_position_key UNIQUE ("position");
+
+-- Name: refresh_token refresh_token_pkey; Type: CONSTRAINT; Schema: gateway; Owner: -
+
+ALTER TABLE ONLY gateway.refresh_token
+    ADD CONSTRAINT refresh_token_pkey PRIMARY KEY (digest);
+
+-- Name: user_grant user_grant_pkey; Type: CONSTRAINT; Schema: gateway; Owner: -
+
+ALTER TABLE ONLY gateway.user_grant
+    ADD CONSTRAINT user_grant_pkey PRIMARY KEY (county, username);
+
+-- Name: user user_pkey; Type: CONSTRAINT; Schema: gateway; Owner: -
+
+ALTER TABLE ONLY gateway."user"
+    ADD CONSTRAINT user_pkey PRIMARY KEY (username);
+
+-- Name: export_run export_run_pkey; Type: CONSTRAINT; Schema: gisexport; Owner: -
+
+ALTER TABLE ONLY gisexport.export_run
+    ADD CONSTRAINT export_run_pkey PRIMARY KEY (county, job_id);
+
+-- Name: neighborhood neighborhood_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.neighborhood
+    ADD CONSTRAINT neighborhood_pkey PRIMARY KEY (county, neighborhood, tax_year);
+
+-- Name: owner owner_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.owner
+    ADD CONSTRAINT owner_pkey PRIMARY KEY (county, parcel_id, tax_year, owner_id);
+
+-- Name: parcel parcel_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.parcel
+    ADD CONSTRAINT parcel_pkey PRIMARY KEY (county, parcel_id, tax_year, supplement);
+
+-- Name: quarantine quarantine_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.quarantine
+    ADD CONSTRAINT quarantine_pkey PRIMARY KEY (county, pair, source_table, key, rule);
+
+-- Name: sale sale_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.sale
+    ADD CONSTRAINT sale_pkey PRIMARY KEY (county, sale_id, parcel_id);
+
+-- Name: source_row source_row_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.source_row
+    ADD CONSTRAINT source_row_pkey PRIMARY KEY (county, pair, source_table, key);
+
+-- Name: sync_operation sync_operation_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.sync_operation
+    ADD CONSTRAINT sync_operation_pkey PRIMARY KEY (county, id);
+
+-- Name: sync_pair sync_pair_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.sync_pair
+    ADD CONSTRAINT sync_pair_pkey PRIMARY KEY (county, pair);
+
+-- Name: index index_pkey; Type: CONSTRAINT; Schema: market; Owner: -
+
+ALTER TABLE ONLY market.index
+    ADD CONSTRAINT index_pkey PRIMARY KEY (county, study_id, segment, month);
+
+-- Name: study study_pkey; Type: CONSTRAINT; Schema: market; Owner: -
+
+ALTER TABLE ONLY market.study
+    ADD CONSTRAINT study_pkey PRIMARY KEY (county, study_id);
+
+-- Name: report_run report_run_pkey; Type: CONSTRAINT; Schema: reporting; Owner: -
+
+ALTER TABLE ONLY reporting.report_run
+    ADD CONSTRAINT report_run_pkey PRIMARY KEY (county, job_id);
+
+-- Name: model_run model_run_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
+
+ALTER TABLE ONLY valuation.model_run
+    ADD CONSTRAINT model_run_pkey PRIMARY KEY (county, run_id);
+
+-- Name: parcel_value parcel_value_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
+
+ALTER TABLE ONLY valuation.parcel_value
+    ADD CONSTRAINT parcel_value_pkey PRIMARY KEY (county, run_id, parcel_id);
+
+-- Name: refused_parcel refused_parcel_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
+
+ALTER TABLE ONLY valuation.refused_parcel
+    ADD CONSTRAINT refused_parcel_pkey PRIMARY KEY (county, run_id, parcel_id);
+
+-- Name: inbox_received_at; Type: INDEX; Schema: chassis; Owner: -
+
+CREATE INDEX inbox_received_at ON chassis.inbox USING btree (received_at);
+
+-- Name: job_newest; Type: INDEX; Schema: chassis; Owner: -
+
+CREATE INDEX job_newest ON chassis.job USING btree (county, created_at DESC, id DESC);
+
+-- Name: job_unended; Type: INDEX; Schema: chassis; Owner: -
+
+CREATE INDEX job_unended ON chassis.job USING btree (status, published_at) WHERE (finished_at IS NULL);
+
+-- Name: refresh_token_session; Type: INDEX; Schema: gateway; Owner: -
+
+CREATE INDEX refresh_token_session ON gateway.refresh_token USING btree (session);
+
+-- Name: refresh_token_username; Type: INDEX; Schema: gateway; Owner: -
+
+CREATE INDEX refresh_token_username ON gateway.refresh_token USING btree (username);
+
+-- Name: export_run_newest; Type: INDEX; Schema: gisexport; Owner: -
+
+CREATE INDEX export_run_newest ON gisexport.export_run USING btree (county, created_at DESC);
+
+-- Name: parcel_current; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE UNIQUE INDEX parcel_current ON ingest.parcel USING btree (county, parcel_id) WHERE is_current;
+
+-- Name: sale_parcel; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX sale_parcel ON ingest.sale USING btree (county, parcel_id);
+
+-- Name: study_newest; Type: INDEX; Schema: market; Owner: -
+
+CREATE INDEX study_newest ON market.study USING btree (county, created_at DESC);
+
+-- Name: report_run_newest; Type: INDEX; Schema: reporting; Owner: -
+
+CREATE INDEX report_run_newest ON reporting.report_run USING btree (county, report, created_at DESC);
+
+-- Name: model_run_newest; Type: INDEX; Schema: valuation; Owner: -
+
+CREATE INDEX model_run_newest ON valuation.model_run USING btree (county, created_at DESC);
+
+-- Name: parcel_value_newest; Type: INDEX; Schema: valuation; Owner: -
+
+CREATE INDEX parcel_value_newest ON valuation.parcel_value USING btree (county, parcel_id, created_at DESC);
+
+-- Name: inbox county_only; Type: POLICY; Schema: chassis; Owner: -
+
+CREATE POLICY county_only ON chassis.inbox USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: job county_only; Type: POLICY; Schema: chassis; Owner: -
+
+CREATE POLICY county_only ON chassis.job USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: outbox county_only; Type: POLICY; Schema: chassis; Owner: -
+
+CREATE POLICY county_only ON chassis.outbox USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: inbox; Type: ROW SECURITY; Schema: chassis; Owner: -
+
+ALTER TABLE chassis.inbox ENABLE ROW LEVEL SECURITY;
+
+-- Name: job; Type: ROW SECURITY; Schema: chassis; Owner: -
+
+ALTER TABLE chassis.job ENABLE ROW LEVEL SECURITY;
+
+-- Name: outbox; Type: ROW SECURITY; Schema: chassis; Owner: -
+
+ALTER TABLE chassis.outbox ENABLE ROW LEVEL SECURITY;
+
+-- Name: user_grant county_only; Type: POLICY; Schema: gateway; Owner: -
+
+CREATE POLICY county_only ON gateway.user_grant USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: user_grant; Type: ROW SECURITY; Schema: gateway; Owner: -
+
+ALTER TABLE gateway.user_grant ENABLE ROW LEVEL SECURITY;
+
+-- Name: export_run county_only; Type: POLICY; Schema: gisexport; Owner: -
+
+CREATE POLICY county_only ON gisexport.export_run USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: export_run; Type: ROW SECURITY; Schema: gisexport; Owner: -
+
+ALTER TABLE gisexport.export_run ENABLE ROW LEVEL SECURITY;
+
+-- Name: neighborhood county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.neighborhood USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: owner county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.owner USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: parcel county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.parcel USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: quarantine county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.quarantine USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: sale county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.sale USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: source_row county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.source_row USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: sync_operation county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.sync_operation USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: sync_pair county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.sync_pair USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: neighborhood; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.neighborhood ENABLE ROW LEVEL SECURITY;
+
+-- Name: owner; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.owner ENABLE ROW LEVEL SECURITY;
+
+-- Name: parcel; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.parcel ENABLE ROW LEVEL SECURITY;
+
+-- Name: quarantine; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.quarantine ENABLE ROW LEVEL SECURITY;
+
+-- Name: sale; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.sale ENABLE ROW LEVEL SECURITY;
+
+-- Name: source_row; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.source_row ENABLE ROW LEVEL SECURITY;
+
+-- Name: sync_operation; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.sync_operation ENABLE ROW LEVEL SECURITY;
+
+-- Name: sync_pair; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.sync_pair ENABLE ROW LEVEL SECURITY;
+
+-- Name: index county_only; Type: POLICY; Schema: market; Owner: -
+
+CREATE POLICY county_only ON market.index USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: study county_only; Type: POLICY; Schema: market; Owner: -
+
+CREATE POLICY county_only ON market.study USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: index; Type: ROW SECURITY; Schema: market; Owner: -
+
+ALTER TABLE market.index ENABLE ROW LEVEL SECURITY;
+
+-- Name: study; Type: ROW SECURITY; Schema: market; Owner: -
+
+ALTER TABLE market.study ENABLE ROW LEVEL SECURITY;
+
+-- Name: report_run county_only; Type: POLICY; Schema: reporting; Owner: -
+
+CREATE POLICY county_only ON reporting.report_run USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: report_run; Type: ROW SECURITY; Schema: reporting; Owner: -
+
+ALTER TABLE reporting.report_run ENABLE ROW LEVEL SECURITY;
+
+-- Name: model_run county_only; Type: POLICY; Schema: valuation; Owner: -
+
+CREATE POLICY county_only ON valuation.model_run USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: parcel_value county_only; Type: POLICY; Schema: valuation; Owner: -
+
+CREATE POLICY county_only ON valuation.parcel_value USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: refused_parcel county_only; Type: POLICY; Schema: valuation; Owner: -
+
+CREATE POLICY county_only ON valuation.refused_parcel USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: model_run; Type: ROW SECURITY; Schema: valuation; Owner: -
+
+ALTER TABLE valuation.model_run ENABLE ROW LEVEL SECURITY;
+
+-- Name: parcel_value; Type: ROW SECURITY; Schema: valuation; Owner: -
+
+ALTER TABLE valuation.parcel_value ENABLE ROW LEVEL SECURITY;
+
+-- Name: refused_parcel; Type: ROW SECURITY; Schema: valuation; Owner: -
+
+ALTER TABLE valuation.refused_parcel ENABLE ROW LEVEL SECURITY;
+
+-- Name: SCHEMA chassis; Type: ACL; Schema: -; Owner: -
+
+GRANT USAGE ON SCHEMA chassis TO terrafusion_reader;
+
+-- Name: SCHEMA gateway; Type: ACL; Schema: -; Owner: -
+
+GRANT USAGE ON SCHEMA gateway TO terrafusion_gateway;
+GRANT USAGE ON SCHEMA gateway TO terrafusion_reader;
+
+-- Name: SCHEMA gisexport; Type: ACL; Schema: -; Owner: -
+
+GRANT USAGE ON SCHEMA gisexport TO terrafusion_gisexport;
+GRANT USAGE ON SCHEMA gisexport TO terrafusion_reader;
+
+-- Name: SCHEMA ingest; Type: ACL; Schema: -; Owner: -
+
+GRANT USAGE ON SCHEMA ingest TO terrafusion_ingest;
+GRANT USAGE ON SCHEMA ingest TO terrafusion_reader;
+
+-- Name: SCHEMA market; Type: ACL; Schema: -; Owner: -
+
+GRANT USAGE ON SCHEMA market TO terrafusion_market;
+GRANT USAGE ON SCHEMA market TO terrafusion_reader;
+
+-- Name: SCHEMA reporting; Type: ACL; Schema: -; Owner: -
+
+GRANT USAGE ON SCHEMA reporting TO terrafusion_reporting;
+GRANT USAGE ON SCHEMA reporting TO terrafusion_reader;
+
+-- Name: SCHEMA valuation; Type: ACL; Schema: -; Owner: -
+
+GRANT USAGE ON SCHEMA valuation TO terrafusion_valuation;
+GRANT USAGE ON SCHEMA valuation TO terrafusion_reader;
+
+-- Name: TABLE inbox; Type: ACL; Schema: chassis; Owner: -
+
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.inbox TO terrafusion_gateway;
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.inbox TO terrafusion_ingest;
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.inbox TO terrafusion_valuation;
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.inbox TO terrafusion_market;
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.inbox TO terrafusion_reporting;
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.inbox TO terrafusion_gisexport;
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.inbox TO terrafusion_relay;
+
+-- Name: TABLE job; Type: ACL; Schema: chassis; Owner: -
+
+GRANT SELECT,INSERT,UPDATE ON TABLE chassis.job TO terrafusion_gateway;
+GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_ingest;
+GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_valuation;
+GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_market;
+GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_reporting;
+GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_gisexport;
+GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_relay;
+
+-- Name: TABLE outbox; Type: ACL; Schema: chassis; Owner: -
+
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.outbox TO terrafusion_gateway;
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.outbox TO terrafusion_ingest;
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.outbox TO terrafusion_valuation;
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.outbox TO terrafusion_market;
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.outbox TO terrafusion_reporting;
+GRANT SELECT,INSERT,DELETE ON TABLE chassis.outbox TO terrafusion_gisexport;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE chassis.outbox TO terrafusion_relay;
+
+-- Name: TABLE refresh_token; Type: ACL; Schema: gateway; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE gateway.refresh_token TO terrafusion_gateway;
+
+-- Name: TABLE "user"; Type: ACL; Schema: gateway; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE gateway."user" TO terrafusion_gateway;
+
+-- Name: TABLE user_grant; Type: ACL; Schema: gateway; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE gateway.user_grant TO terrafusion_gateway;
+
+-- Name: TABLE export_run; Type: ACL; Schema: gisexport; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE gisexport.export_run TO terrafusion_gisexport;
+
+-- Name: TABLE neighborhood; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.neighborhood TO terrafusion_ingest;
+
+-- Name: TABLE neighborhood_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.neighborhood_v1 TO terrafusion_reader;
+
+-- Name: TABLE owner; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.owner TO terrafusion_ingest;
+
+-- Name: TABLE owner_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.owner_v1 TO terrafusion_reader;
+
+-- Name: TABLE parcel; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.parcel TO terrafusion_ingest;
+
+-- Name: TABLE parcel_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.parcel_v1 TO terrafusion_reader;
+
+-- Name: TABLE quarantine; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.quarantine TO terrafusion_ingest;
+
+-- Name: TABLE quarantine_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.quarantine_v1 TO terrafusion_reader;
+
+-- Name: TABLE sale; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.sale TO terrafusion_ingest;
+
+-- Name: TABLE sale_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.sale_v1 TO terrafusion_reader;
+
+-- Name: TABLE source_row; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.source_row TO terrafusion_ingest;
+
+-- Name: TABLE sync_operation; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.sync_operation TO terrafusion_ingest;
+
+-- Name: TABLE sync_operation_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.sync_operation_v1 TO terrafusion_reader;
+
+-- Name: TABLE sync_pair; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.sync_pair TO terrafusion_ingest;
+
+-- Name: TABLE sync_pair_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.sync_pair_v1 TO terrafusion_reader;
+
+-- Name: TABLE index; Type: ACL; Schema: market; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE market.index TO terrafusion_market;
+
+-- Name: TABLE study; Type: ACL; Schema: market; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE market.study TO terrafusion_market;
+
+-- Name: TABLE report_run; Type: ACL; Schema: reporting; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reporting.report_run TO terrafusion_reporting;
+
+-- Name: TABLE model_run; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE valuation.model_run TO terrafusion_valuation;
+
+-- Name: TABLE parcel_value; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE valuation.parcel_value TO terrafusion_valuation;
+
+-- Name: TABLE parcel_value_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.parcel_value_v1 TO terrafusion_reader;
+
+-- Name: TABLE latest_value_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.latest_value_v1 TO terrafusion_reader;
+
+-- Name: TABLE refused_parcel; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE valuation.refused_parcel TO terrafusion_valuation;
+
+-- Name: DEFAULT PRIVILEGES FOR SEQUENCES; Type: DEFAULT ACL; Schema: gateway; Owner: -
+
+ALTER DEFAULT PRIVILEGES FOR ROLE terrafusion IN SCHEMA gateway GRANT USAGE ON SEQUENCES TO terrafusion_gateway;
+
+-- Name: DEFAULT PRIVILEGES FOR TABLES; Type: DEFAULT ACL; Schema: gateway; Owner: -
+
+ALTER DEFAULT PRIVILEGES FOR ROLE terrafusion IN SCHEMA gateway GRANT SELECT,INSERT,DELETE,UPDATE ON TABLES TO terrafusion_gateway;
+
+-- Name: DEFAULT PRIVILEGES FOR SEQUENCES; Type: DEFAULT ACL; Schema: gisexport; Owner: -
+
+ALTER DEFAULT PRIVILEGES FOR ROLE terrafusion IN SCHEMA gisexport GRANT USAGE ON SEQUENCES TO terrafusion_gisexport;
+
+-- Name: DEFAULT PRIVILEGES FOR TABLES; Type: DEFAULT ACL; Schema: gisexport; Owner: -
+
+ALTER DEFAULT PRIVILEGES FOR ROLE terrafusion IN SCHEMA gisexport GRANT SELECT,INSERT,DELETE,UPDATE ON TABLES TO terrafusion_gisexport;
+
+-- Name: DEFAULT PRIVILEGES FOR SEQUENCES; Type: DEFAULT ACL; Schema: ingest; Owner: -
+
+ALTER DEFAULT PRIVILEGES FOR ROLE terrafusion IN SCHEMA ingest GRANT USAGE ON SEQUENCES TO terrafusion_ingest;
+
+-- Name: DEFAULT PRIVILEGES FOR TABLES; Type: DEFAULT ACL; Schema: ingest; Owner: -
+
+ALTER DEFAULT PRIVILEGES FOR ROLE terrafusion IN SCHEMA ingest GRANT SELECT,INSERT,DELETE,UPDATE ON TABLES TO terrafusion_ingest;
+
+-- Name: DEFAULT PRIVILEGES FOR SEQUENCES; Type: DEFAULT ACL; Schema: market; Owner: -
+
+ALTER DEFAULT PRIVILEGES FOR ROLE terrafusion IN SCHEMA market GRANT USAGE ON SEQUENCES TO terrafusion_market;
+
+-- Name: DEFAULT PRIVILEGES FOR TABLES; Type: DEFAULT ACL; Schema: market; Owner: -
+
+ALTER DEFAULT PRIVILEGES FOR ROLE terrafusion IN SCHEMA market GRANT SELECT,INSERT,DELETE,UPDATE ON TABLES TO terrafusion_market;
+
+-- Name: DEFAULT PRIVILEGES FOR SEQUENCES; Type: DEFAULT ACL; Schema: reporting; Owner: -
+
+ALTER DEFAULT PRIVILEGES FOR ROLE terrafusion IN SCHEMA reporting GRANT USAGE ON SEQUENCES TO terrafusion_reporting;
+
+-- Name: DEFAULT PRIVILEGES FOR TABLES; Type: DEFAULT ACL; Schema: reporting; Owner: -
+
+ALTER DEFAULT PRIVILEGES FOR ROLE terrafusion IN SCHEMA reporting GRANT SELECT,INSERT,DELETE,UPDATE ON TABLES TO terrafusion_reporting;
+
+-- Name: DEFAULT PRIVILEGES FOR SEQUENCES; Type: DEFAULT ACL; Schema: valuation; Owner: -
+
+ALTER DEFAULT PRIVILEGES FOR ROLE terrafusion IN SCHEMA valuation GRANT USAGE ON SEQUENCES TO terrafusion_valuation;
+
+-- Name: DEFAULT PRIVILEGES FOR TABLES; Type: DEFAULT ACL; Schema: valuation; Owner: -
+
+ALTER DEFAULT PRIVILEGES FOR ROLE terrafusion IN SCHEMA valuation GRANT SELECT,INSERT,DELETE,UPDATE ON TABLES TO terrafusion_valuation;
+
+-- PostgreSQL database dump complete
