@@ -34,7 +34,7 @@ def synthesize(source_url: str, *, county: str, parcels: int, seed: int, tax_yea
     """Drops the source's schema, makes the county there, and answers the truth about it.
 
     Raises:
-        ValueError: fewer than 150 parcels.
+        ValueError: fewer than 300 parcels.
         PermanentError: `source_not_synthetic`, the database holds a schema `dbo` that no synthesis made.
     """
     frames, truth = imagine(county=county, parcels=parcels, seed=seed, tax_year=tax_year)

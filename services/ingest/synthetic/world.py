@@ -10,7 +10,7 @@ from services.ingest.synthetic.prices import Assessment, assess
 from services.ingest.synthetic.sales import Sales, sell
 from services.ingest.synthetic.streets import Lots, lay_out_lots, type_floats, type_ints
 
-FEWEST_PARCELS = 150
+FEWEST_PARCELS = 300
 _NEIGHBORHOOD_EFFECT_SD = 0.2
 _FIRST_PROP_ID, _FIRST_CHANGE_OF_OWNER_ID, _FIRST_ACCOUNT_ID = 10_000, 500_000, 100_001
 _INACTIVE_SHARE, _PERSONAL_SHARE = 0.01, 0.02
@@ -49,7 +49,7 @@ def build_world(*, parcels: int, seed: int, tax_year: int) -> World:
     """Builds a world of that many active real parcels.
 
     Raises:
-        ValueError: fewer than 150 parcels, too few to plant every rule and change on parcels of their own.
+        ValueError: fewer than 300 parcels, too few to plant every rule and change on parcels of their own.
     """
     if parcels < FEWEST_PARCELS:
         raise ValueError(f"a synthetic county needs at least {FEWEST_PARCELS} parcels, not {parcels}")

@@ -208,7 +208,7 @@ def test_the_command_makes_the_database_and_writes_the_truth(postgres: DatabaseS
         with psycopg.connect(postgres.url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name}".encode())
         path = tmp_path / "truth.json"
-        arguments = ["county", "synthesize", "synthetic_wa", "--parcels", "150", "--seed", "9", "--truth", str(path)]
+        arguments = ["county", "synthesize", "synthetic_wa", "--parcels", "300", "--seed", "9", "--truth", str(path)]
         result = CliRunner().invoke(app, arguments, env={"TERRAFUSION_SOURCE_SYNTHETIC_WA_PACS_URL": url})
         assert result.exit_code == 0, result.output
         assert "150" in result.output
@@ -223,8 +223,8 @@ def test_the_command_makes_the_database_and_writes_the_truth(postgres: DatabaseS
         (["synthetic_wa"], "TERRAFUSION_SOURCE_SYNTHETIC_WA_PACS_URL"),
         (["Benton County", "--source-url", "postgresql://h/d"], "no county name"),
         (["synthetic_wa", "--source-url", "mssql://h/d"], "postgresql://"),
-        (["synthetic_wa", "--source-url", "postgresql://h/d", "--parcels", "20"], "at least 150"),
-        (["synthetic_wa", "--source-url", "postgresql://127.0.0.1:1/d", "--parcels", "150"], "source database"),
+        (["synthetic_wa", "--source-url", "postgresql://h/d", "--parcels", "20"], "at least 300"),
+        (["synthetic_wa", "--source-url", "postgresql://127.0.0.1:1/d", "--parcels", "300"], "source database"),
     ],
 )
 def test_the_command_refuses_plainly(arguments: list[str], message: str) -> None:

@@ -108,7 +108,7 @@ def test_assessments_are_low_and_regressive(world: World) -> None:
     assert 7 < 100 * np.abs(ratio - np.median(ratio)).mean() / np.median(ratio) < 15
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(150, 700))
+@given(st.integers(0, 2**32 - 1), st.integers(300, 700))
 @settings(max_examples=15, deadline=None)
 def test_any_world_has_distinct_parcels_and_consistent_sizes(seed: int, parcels: int) -> None:
     world = build_world(parcels=parcels, seed=seed, tax_year=2026)
@@ -124,5 +124,5 @@ def test_any_world_has_distinct_parcels_and_consistent_sizes(seed: int, parcels:
 
 
 def test_too_small_a_county_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least 150 parcels"):
-        build_world(parcels=149, seed=1, tax_year=2026)
+    with pytest.raises(ValueError, match="at least 300 parcels"):
+        build_world(parcels=299, seed=1, tax_year=2026)
