@@ -30,16 +30,17 @@ def normalise(table: SourceTable, raw: pl.DataFrame) -> pl.DataFrame:
     is lost; a geometry is hexadecimal WKB.
     """
     present = raw.select(_text(table, name) for name in table.columns)
-    clean = present.select(_canonical(name, kind) for name, kind in table.columns.items())
-    unreadable = pl.DataFrame(
-        [(present[name].is_not_null() & clean[name].is_null()).alias(name) for name in table.columns]
+    clean = present.select(
+        name if _is_canonical(present[name], kind) else _SPELLINGS[kind](pl.col(name))
+        for name, kind in table.columns.items()
     )
     fields, values = pl.lit(None, dtype=pl.String), pl.lit(None, dtype=pl.String)
     for name in table.columns:
-        if unreadable[name].any():
+        if clean[name].null_count() > present[name].null_count():
+            is_unreadable = present[name].is_not_null() & clean[name].is_null()
             shown = pl.lit(MASK) if name in table.personal else pl.lit(present[name])
-            values = pl.when(unreadable[name]).then(shown).otherwise(values)
-            fields = pl.when(unreadable[name]).then(pl.lit(name)).otherwise(fields)
+            values = pl.when(is_unreadable).then(shown).otherwise(values)
+            fields = pl.when(is_unreadable).then(pl.lit(name)).otherwise(fields)
     return clean.with_columns(
         _key(table).alias(KEY),
         pl.all_horizontal(pl.col(name).is_not_null() for name in table.key).alias(KEY_IS_WHOLE),
@@ -94,8 +95,11 @@ def _text(table: SourceTable, name: str) -> pl.Expr:
     return column.alias(name)
 
 
-def _canonical(name: str, kind: ColumnType) -> pl.Expr:
-    return _SPELLINGS[kind](pl.col(name))
+def _is_canonical(column: pl.Series, kind: ColumnType) -> bool:
+    """Whether nothing needs doing; most decimals of a CAMA system are whole dollars."""
+    if kind is ColumnType.TEXT:
+        return True
+    return kind is ColumnType.DECIMAL and bool(column.str.contains(r"^(0|-?[1-9]\d*)$").all(ignore_nulls=True))
 
 
 def _integer(column: pl.Expr) -> pl.Expr:
@@ -140,7 +144,6 @@ def _timestamp(column: pl.Expr) -> pl.Expr:
 
 
 _SPELLINGS: dict[ColumnType, Callable[[pl.Expr], pl.Expr]] = {
-    ColumnType.TEXT: lambda column: column,
     ColumnType.INTEGER: _integer,
     ColumnType.DECIMAL: _decimal,
     ColumnType.BOOLEAN: _boolean,
