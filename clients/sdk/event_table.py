@@ -41,11 +41,11 @@ def event_table(channels: Mapping[str, Any], events: Sequence[type[BaseModel]]) 
 def _event_rows(channels: Mapping[str, Any], events: Iterable[type[Event]]) -> Iterator[tuple[str, ...]]:
     for event in sorted(events, key=lambda model: (model.subjects, model.__name__)):
         for pattern in event.subjects:
-            speakers = sorted({s for s, subject, says in _channels(channels, "send") if says == event.__name__})
+            speakers = list({s for s, _, says in _channels(channels, "send") if says == event.__name__})
             hearers = sorted({s for s, subject, _ in _channels(channels, "receive") if matches(pattern, subject)})
             speakers += ["gateway"] if event in GATEWAY_SAYS else []
             hearers += ["clients of the gateway"] if matches(f"{GATEWAY_FOLLOWS}.*", pattern) else []
-            yield _named(pattern), event.__name__, _list(speakers), _list(hearers), _first_line(event)
+            yield _named(pattern), event.__name__, _list(sorted(speakers)), _list(hearers), _first_line(event)
 
 
 def _kind_rows(channels: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
