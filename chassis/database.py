@@ -75,6 +75,7 @@ class UnitOfWork:
         self.county = county
         self.service = service
         self.messages: list[OutboxMessage] = []
+        self.stored = 0  # so many of them are in the outbox already
 
     async def publish(self, event: Event, *, event_id: str | None = None) -> None:
         """Put an event into the outbox; it leaves after the commit. `event_id` makes a repetition recognisable."""
@@ -140,8 +141,8 @@ class Database:
             await connection.execute(_begin(county))
             try:
                 yield unit
-                if unit.messages:
-                    await queries.insert_outbox(connection, unit.messages)
+                if messages := unit.messages[unit.stored :]:
+                    await queries.insert_outbox(connection, messages)
             except BaseException:
                 await _rollback(connection)
                 raise

@@ -164,34 +164,37 @@ class RunningJob:
         self.check()
         async with self.database.begin(self.county) as unit:
             yield unit
-            artifacts = [artifact.model_dump(mode="json") for artifact in self.artifacts]
+            await self.say(unit, JobSucceeded, result=result, artifacts=tuple(self.artifacts))
             ended = await queries.succeed_job(
                 unit.connection,
                 self.county,
                 self.id,
                 attempt=self.attempt,
                 result=result,
-                artifacts=artifacts,
+                artifacts=[artifact.model_dump(mode="json") for artifact in self.artifacts],
+                messages=unit.messages,
             )
             if not ended:
                 raise JobStoppedError("job_cancelled", "the job was cancelled or taken over before it could end")
-            await self.say(unit, JobSucceeded, result=result, artifacts=tuple(self.artifacts))
+            unit.stored = len(unit.messages)
         self.completed = True
 
     async def say(self, work: UnitOfWork, event: type[JobEvent], *, number: int = 0, **facts: Any) -> None:
         """Publish one of the job's facts; its id is derived, so a repetition is recognised."""
-        identity = derived_id(self.id, f"{event.fact}:{self.attempt}:{number}")
-        await work.publish(
-            event(
-                county=self.county,
-                occurred_at=datetime.now(UTC),
-                job_id=self.id,
-                kind=self.kind,
-                attempt=self.attempt,
-                **facts,
-            ),
-            event_id=str(identity),
+        fact = event(
+            county=self.county,
+            occurred_at=datetime.now(UTC),
+            job_id=self.id,
+            kind=self.kind,
+            attempt=self.attempt,
+            **facts,
         )
+        await work.publish(fact, event_id=str(fact_id(fact, number)))
+
+
+def fact_id(fact: JobEvent, number: int = 0) -> UUID:
+    """The id of a job's fact: the same fact of the same attempt always has the same."""
+    return derived_id(fact.job_id, f"{fact.fact}:{fact.attempt}:{number}")
 
 
 def running_job(row: asyncpg.Record, tools: Tools) -> RunningJob:

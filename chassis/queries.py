@@ -18,6 +18,13 @@ async def insert_outbox(connection: Any, messages: Sequence[OutboxMessage]) -> N
         "INSERT INTO chassis.outbox (id, county, subject, headers, body)"
         " SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::text[])"
         " ON CONFLICT (id) DO NOTHING",
+        *_columns(messages),
+    )
+
+
+def _columns(messages: Sequence[OutboxMessage]) -> tuple[list[Any], ...]:
+    """The columns of outbox rows."""
+    return (
         [m.id for m in messages],
         [m.county for m in messages],
         [m.subject for m in messages],
@@ -29,6 +36,18 @@ async def insert_outbox(connection: Any, messages: Sequence[OutboxMessage]) -> N
 async def delete_outbox(connection: Any, ids: Sequence[UUID]) -> None:
     """Forget events that the bus has acknowledged."""
     await connection.execute("DELETE FROM chassis.outbox WHERE id = ANY($1::uuid[])", ids)
+
+
+async def forget_sent(connection: Any, ids: Sequence[UUID]) -> None:
+    """Forget events of any county in a transaction of its own and one round trip.
+
+    The commit need not reach the disk: an event that a power cut brings back is sent again under its old id.
+    """
+    listed = ",".join(f"'{UUID(bytes=identity.bytes)}'" for identity in ids)
+    delete = f"DELETE FROM chassis.outbox WHERE id IN ({listed})"  # noqa: S608 nothing but UUIDs
+    await connection.execute(
+        f"BEGIN; SET LOCAL terrafusion.county = '*'; SET LOCAL synchronous_commit = off; {delete}; COMMIT"
+    )
 
 
 async def lock_outbox(connection: Any, *, older_than: timedelta, limit: int) -> list[OutboxMessage]:
@@ -68,19 +87,46 @@ async def forget_deliveries(connection: Any, *, older_than: timedelta) -> int:
     return int(str(status).rsplit(" ", 1)[1])
 
 
-async def claim_job(connection: Any, county: str, job_id: UUID, *, owner: str, lease: timedelta) -> Row | None:
-    """Take a job that waits, or one whose worker has been silent for longer than the lease."""
+async def claim_job(
+    connection: Any,
+    county: str,
+    job_id: UUID,
+    *,
+    owner: str,
+    lease: timedelta,
+    attempt: int = 0,
+    failures_allowed: int = 1_000_000,
+    started: OutboxMessage | None = None,
+) -> Row | None:
+    """Take a job that waits, or one whose worker has been silent for longer than the lease.
+
+    `started` tells of it and is stored in the same statement where the start turns out to be the `attempt`
+    that it speaks of and not the last straw; `told` says whether.
+    """
+    message = started or OutboxMessage(job_id, county, "", {}, "")
     return await connection.fetchrow(  # type: ignore[no-any-return]
-        "UPDATE chassis.job SET status = 'running', attempt = attempt + 1, owner = $3, heartbeat_at = now(),"
-        " failures = failures + (status = 'running')::int, not_before = NULL, started_at = coalesce(started_at, now())"
+        "WITH claimed AS ("
+        " UPDATE chassis.job SET status = 'running', attempt = attempt + 1, owner = $3, heartbeat_at = now(),"
+        "  failures = failures + (status = 'running')::int, not_before = NULL,"
+        "  started_at = coalesce(started_at, now())"
         " WHERE county = $1 AND id = $2 AND ("
         "  (status = 'queued' AND (not_before IS NULL OR not_before <= now() + interval '100 milliseconds'))"
         "  OR (status = 'running' AND heartbeat_at < now() - $4::interval))"
-        " RETURNING *, deadline < now() AS expired",
+        " RETURNING id, county, kind, attempt, failures, requested_by, deadline, parameters"
+        "), told AS ("
+        " INSERT INTO chassis.outbox (id, county, subject, headers, body)"
+        " SELECT $6, $1, $7, $8, $9 FROM claimed WHERE attempt = $5 AND failures < $10 ON CONFLICT (id) DO NOTHING"
+        ") SELECT *, attempt = $5 AND failures < $10 AS told FROM claimed",
         county,
         job_id,
         owner,
         lease,
+        attempt if started else 0,
+        message.id,
+        message.subject,
+        message.headers,
+        message.body,
+        failures_allowed,
     )
 
 
@@ -130,19 +176,27 @@ async def succeed_job(
     attempt: int,
     result: dict[str, Any],
     artifacts: list[dict[str, Any]],
+    messages: Sequence[OutboxMessage] = (),
 ) -> bool:
-    """End the job well; false where it was cancelled or taken over meanwhile."""
-    status = await connection.execute(
-        "UPDATE chassis.job SET status = 'succeeded', result = $4, artifacts = $5, error = NULL,"
-        " finished_at = clock_timestamp(), heartbeat_at = NULL"
-        " WHERE county = $1 AND id = $2 AND attempt = $3 AND status = 'running'",
+    """End the job well and store what tells of it; false where it was cancelled or taken over meanwhile."""
+    ended = await connection.fetchval(
+        "WITH ended AS ("
+        " UPDATE chassis.job SET status = 'succeeded', result = $4, artifacts = $5, error = NULL,"
+        "  finished_at = now(), heartbeat_at = NULL"
+        " WHERE county = $1 AND id = $2 AND attempt = $3 AND status = 'running' RETURNING id"
+        "), told AS ("
+        " INSERT INTO chassis.outbox (id, county, subject, headers, body)"
+        " SELECT m.* FROM ended, unnest($6::uuid[], $7::text[], $8::text[], $9::jsonb[], $10::text[]) m"
+        " ON CONFLICT (id) DO NOTHING"
+        ") SELECT count(*) FROM ended",
         county,
         job_id,
         attempt,
         result,
         artifacts,
+        *_columns(messages),
     )
-    return str(status).endswith(" 1")
+    return bool(ended)
 
 
 async def end_job(

@@ -99,10 +99,11 @@ class Publisher:
         while True:
             ids = await _drain(self._sent)
             try:
-                async with self._database.begin(EVERY_COUNTY) as unit:
-                    await queries.delete_outbox(unit.connection, ids)
+                async with self._database.pool.acquire() as connection:
+                    await queries.forget_sent(connection, ids)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                log.warning("sent events stay in the outbox", extra={"count": len(ids), "reason": repr(error)})
+                reason = type(error).__name__
+                log.warning("sent events stay in the outbox", extra={"count": len(ids), "reason": reason})
             for _ in ids:
                 self._sent.task_done()
 

@@ -15,10 +15,20 @@ from pydantic import ValidationError
 from chassis import queries
 from chassis.database import UnitOfWork
 from chassis.errors import JobStoppedError, PermanentError
-from chassis.jobs import JobDefinition, RunningJob, Tools, cancel_and_wait, frames, mark_failed, running_job, to_error
+from chassis.jobs import (
+    JobDefinition,
+    RunningJob,
+    Tools,
+    cancel_and_wait,
+    fact_id,
+    frames,
+    mark_failed,
+    running_job,
+    to_error,
+)
 from chassis.logs import current_job
 from chassis.middleware import RetryLaterError
-from chassis.outbox import derived_id, to_json
+from chassis.outbox import OutboxMessage, derived_id, to_json, to_message
 from chassis.settings import ServiceSettings
 from chassis.telemetry import DEAD_LETTERS, JOB_SECONDS, JOBS_FAILED
 from contracts.api.jobs import JobError
@@ -56,6 +66,7 @@ class Worker:
             job.ask_to_stop("job_cancelled", "the job was cancelled")
 
     async def _claim(self, requested: JobRequested) -> tuple[RunningJob | None, dict[str, Any]]:
+        started = self._started(requested)
         async with self.tools.database.begin(requested.county) as unit:
             row = await queries.claim_job(
                 unit.connection,
@@ -63,6 +74,9 @@ class Worker:
                 requested.job_id,
                 owner=self.name,
                 lease=self.settings.job_lease,
+                attempt=requested.attempt + 1,
+                failures_allowed=self.settings.job_attempts,
+                started=started,
             )
             if row is None:
                 await self._leave(unit, requested)
@@ -71,8 +85,23 @@ class Worker:
             if job.failures >= self.settings.job_attempts:
                 await self._give_up(unit, job)
                 return None, {}
-            await job.say(unit, JobStarted)
+            if row["told"]:
+                unit.publish_message(started)
+                unit.stored = 1
+            else:
+                await job.say(unit, JobStarted)
         return job, row["parameters"]
+
+    def _started(self, requested: JobRequested) -> OutboxMessage:
+        """What the claim will tell of, unless the job has been started since it was asked for."""
+        fact = JobStarted(
+            county=requested.county,
+            occurred_at=datetime.now(UTC),
+            job_id=requested.job_id,
+            kind=requested.kind,
+            attempt=requested.attempt + 1,
+        )
+        return to_message(fact, service=self.tools.service, event_id=str(fact_id(fact)))
 
     async def _give_up(self, unit: UnitOfWork, job: RunningJob) -> None:
         """A job whose workers die again and again is not started for ever."""

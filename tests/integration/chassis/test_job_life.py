@@ -288,6 +288,7 @@ async def test_a_job_whose_workers_always_die_is_given_up(office: Office) -> Non
     job = await office.ended(job_id)
     assert (job["status"], job["error"]["code"], starts[job_id]) == ("failed", "worker_lost", 0)
     await office.outbox_is_empty()
+    assert "started" not in await office.facts(job_id)
     assert len(await office.letters(job_id)) == 1
 
 

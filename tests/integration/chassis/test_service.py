@@ -102,7 +102,7 @@ async def test_one_trace_runs_from_the_request_to_the_sql(office: Office, storag
     found = [span for span in spans.get_finished_spans() if span.context and span.context.trace_id == trace_id]
     by_id: dict[int, Any] = {span.context.span_id: span for span in found if span.context}
     names = {span.name for span in found}
-    assert {"POST", "publish job.market.requested", "process job.market.requested", "SELECT", "UPDATE"} <= names
+    assert {"POST", "publish job.market.requested", "process job.market.requested", "SELECT", "WITH"} <= names
     assert {"publish job.market.started", "publish job.market.succeeded"} <= names
     process = next(span for span in found if span.name == "process job.market.requested")
     assert process.parent is not None
