@@ -211,9 +211,9 @@ def test_the_command_makes_the_database_and_writes_the_truth(postgres: DatabaseS
         arguments = ["county", "synthesize", "synthetic_wa", "--parcels", "300", "--seed", "9", "--truth", str(path)]
         result = CliRunner().invoke(app, arguments, env={"TERRAFUSION_SOURCE_SYNTHETIC_WA_PACS_URL": url})
         assert result.exit_code == 0, result.output
-        assert "150" in result.output
+        assert "300" in result.output
         truth = read_truth(path)
-        assert (truth.county, truth.parcels, truth.seed) == ("synthetic_wa", 150, 9)
+        assert (truth.county, truth.parcels, truth.seed) == ("synthetic_wa", 300, 9)
         assert _one(url, "SELECT count(*) FROM dbo.sale") == truth.sales
 
 
