@@ -181,6 +181,7 @@ def test_the_walls_hold_and_the_contracts_are_complete(tree: Tree) -> None:
     tree.run(ruff, "format", "--check", "services/parcel_census", "contracts")
     tree.python("-m", "clients.sdk.generate_contracts", "--without-database")
     tree.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contracts", "-k", "not another_environment")
+    tree.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/deploy", "-k", "not requirements")
     row = next(
         line for line in (tree.folder / "docs" / "events.md").read_text().splitlines() if "parcel-census" in line
     )

@@ -95,7 +95,7 @@ def test_the_workflow_builds_every_image_and_starts_them() -> None:
     text = "\n".join(commands("compose"))
     assert "docker compose build" in text
     assert "docker compose up --detach --wait" in text
-    scraped = re.search(r"for service in ([a-z ]+); do", text)
+    scraped = re.search(r"for service in ([a-z_ ]+); do", text)
     assert scraped
     assert set(scraped[1].split()) == set(SERVICES)
 
