@@ -205,9 +205,17 @@ class ParcelEntity(Entity):
     attributes: dict[str, MappedField] = Field(default_factory=dict, description="further characteristics, by name")
 
 
-class OwnerEntity(Entity):
-    """Owners of parcels."""
+class Confidential(Section):
+    """Which owners' names and addresses the county keeps to itself."""
 
+    column: str = Field(pattern=r"^\w+\.\w+$", description="`table.column` of a table that links owner_id")
+    values: tuple[Scalar, ...] = Field(min_length=1)
+
+
+class OwnerEntity(Entity):
+    """Owners of parcels; confidential ones have neither name nor address in the record."""
+
+    confidential: Confidential | None = None
     fields: dict[OwnerField, MappedField]
 
 
@@ -287,6 +295,7 @@ class Pair(Section):
             name for table in self.tables for c in table.checks for name in (c.references, c.references_year) if name
         ]
         named += [self.working_year.column] if self.working_year.column else []
+        named += [owner.confidential.column] if (owner := self.entities.owner) and owner.confidential else []
         known = {f"{table.name}.{column}" for table in self.tables for column in table.columns}
         roots = {name for _, entity, _ in self.entities.mapped() for name in (entity.root, *entity.required)}
         roots |= {self.scope} if self.scope else set()

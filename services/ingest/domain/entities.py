@@ -98,10 +98,20 @@ class _Builder:
         entity = self.pair.entities.owner
         owners = self.entity("owner", entity, fields.OWNER, only=only)
         on = [name for name in ("parcel_id", "tax_year", "supplement") if name in owners.columns]
-        kept = owners.join(parcels, on=on, how="semi")
+        kept = self._hide(owners.join(parcels, on=on, how="semi", maintain_order="left"))
         return kept.select("parcel_id", "tax_year", "owner_id", *fields.OWNER).unique(
             ["parcel_id", "tax_year", "owner_id"], keep="first", maintain_order=True
         )
+
+    def _hide(self, owners: pl.DataFrame) -> pl.DataFrame:
+        """Takes name and address from confidential owners."""
+        confidential = self.pair.entities.owner.confidential if self.pair.entities.owner else None
+        if confidential is None:
+            return owners
+        table, _, column = confidential.column.partition(".")
+        hidden = self._linked(table).filter(pl.col(column).is_in(list(confidential.values)))[Link.OWNER_ID]
+        is_open = ~pl.col(Link.OWNER_ID).is_in(hidden.implode())
+        return owners.with_columns(pl.when(is_open).then(name).alias(name) for name in ("name", "mailing_address"))
 
     def _linked(self, name: str) -> pl.DataFrame:
         table = self.tables[name]

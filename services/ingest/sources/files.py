@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -36,6 +37,13 @@ class FileSource(Source):
             return dict.fromkeys(pl.read_csv(path, n_rows=0, infer_schema=False).columns, "text")
         geometry = {name: "geometry" for name, kind in table.columns.items() if kind is ColumnType.GEOMETRY}
         return dict.fromkeys(map(str, pyogrio.read_info(path)["fields"]), "text") | geometry
+
+    def server(self) -> dict[str, str]:
+        """The files, with the time of the last change of each."""
+        files = [self.folder / (table.file or "") for table in self.pair.tables]
+        return {
+            path.name: datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat() for path in files if path.is_file()
+        }
 
     def read(self, table: SourceTable, *, years: tuple[int, ...] = ()) -> Iterator[pl.DataFrame]:
         """The file's mapped columns as texts."""

@@ -33,6 +33,12 @@ class PostgresSource(Source):
             found.setdefault(table, {})[column] = kind
         return found
 
+    def server(self) -> dict[str, str]:
+        """Version, time zone, collation, and that this login cannot write here."""
+        settings = ("server_version", "TimeZone", "server_encoding", "transaction_read_only")
+        found = self.connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (list(settings),))
+        return dict(found.fetchall())
+
     def read(self, table: SourceTable, *, years: tuple[int, ...] = ()) -> Iterator[pl.DataFrame]:
         """The table's mapped columns as texts, in blocks of some megabytes."""
         query = sql.SQL("COPY ({}) TO STDOUT (FORMAT csv)").format(self._select(table, years))

@@ -20,6 +20,10 @@ class Source(Protocol):
         """What there is to read."""
         ...
 
+    def server(self) -> dict[str, str]:
+        """What kind of system it is."""
+        ...
+
     def read(self, table: SourceTable, *, years: tuple[int, ...] = ()) -> Iterator[pl.DataFrame]:
         """The table's mapped columns as texts, part by part; only the named years where there are any."""
         ...

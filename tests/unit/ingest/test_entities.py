@@ -153,6 +153,21 @@ def test_owners_are_those_of_the_current_layer() -> None:
     }
 
 
+@pytest.mark.parametrize(("flag", "name"), [("T", None), ("F", "N"), (None, "N")])
+def test_confidential_owners_have_neither_name_nor_address(flag: str | None, name: str | None) -> None:
+    account = {"acct_id": 5, "file_as_name": "N", **({"confidential_flag": flag} if flag else {})}
+    owner = one(
+        built(
+            property=[{"prop_id": 1}],
+            prop_supp_assoc=[pointer()],
+            owner=[{"prop_id": 1, "owner_tax_yr": 2026, "sup_num": 0, "owner_id": 5, "pct_ownership": 100}],
+            account=[account],
+            address=[{"acct_id": 5, "addr_type_cd": "M", "primary_addr": "Y", "addr_line1": "N"}],
+        ).owners
+    )
+    assert (owner["name"], owner["mailing_address"], owner["ownership_percent"]) == (name, name, 100)
+
+
 def test_a_sale_counts_its_parcels_and_is_qualified_by_the_countys_rule() -> None:
     sales = built(
         chg_of_owner=[{"chg_of_owner_id": 7, "deed_type_cd": "SWD       ", "recorded_dt": "2025-05-04 10:00:00"}],
