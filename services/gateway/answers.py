@@ -43,22 +43,21 @@ def job_answer(row: asyncpg.Record) -> Job:
 
 def new_job_answer(job: Mapping[str, Any], *, county: str, created_at: datetime) -> Job:
     """A job that has just been asked for."""
-    return Job(
-        id=job["id"],
-        county=county,
-        kind=job["kind"],
-        status=JobStatus.QUEUED,
-        progress=JobProgress(),
-        parameters=job["parameters"],
-        requested_by=job["requested_by"],
-        created_at=created_at,
-        started_at=None,
-        finished_at=None,
-        attempt=0,
-        deadline=job["deadline"],
-        error=None,
-        result=None,
-        artifacts=[],
-        trace_id=trace_id_of(job["traceparent"]),
-        links=job_links(job["id"]),
+    nothing_yet: dict[str, Any] = {"started_at": None, "finished_at": None, "error": None, "result": None, "artifacts": []}
+    return Job.model_validate(
+        {
+            **nothing_yet,
+            "id": job["id"],
+            "county": county,
+            "kind": job["kind"],
+            "status": JobStatus.QUEUED,
+            "progress": {},
+            "parameters": job["parameters"],
+            "requested_by": job["requested_by"],
+            "created_at": created_at,
+            "attempt": job["attempt"],
+            "deadline": job["deadline"],
+            "trace_id": trace_id_of(job["traceparent"]),
+            "links": job_links(job["id"]),
+        }
     )

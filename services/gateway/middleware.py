@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.propagate import extract
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from prometheus_client import Histogram
@@ -23,6 +24,7 @@ REQUEST_SECONDS = Histogram(
     "terrafusion_http_request_duration_seconds", "time from request to response", ["method", "route", "status"]
 )
 GUARDED = ("/api/", "/auth/me")
+_TRACE_HEADERS = frozenset({b"traceparent", b"tracestate"})
 UNTRACED = frozenset({"/health", "/ready", "/metrics", "/gateway-health", "/gateway-metrics"})
 
 
@@ -51,10 +53,9 @@ class Requests:
             await self._trace(scope, receive, send)
 
     async def _trace(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         with tracer.start_as_current_span(
-            f"{scope['method']}",
-            context=extract(headers),
+            scope["method"],
+            context=_parent(scope),
             kind=SpanKind.SERVER,
             attributes={"http.request.method": scope["method"], "url.path": scope["path"]},
             record_exception=False,
@@ -126,6 +127,12 @@ class _Exchange:
         if self._status >= 500:
             self._span.set_status(StatusCode.ERROR)
         REQUEST_SECONDS.labels(method, route, str(self._status)).observe(time.perf_counter() - self._started)
+
+
+def _parent(scope: Scope) -> Context:
+    """The caller's trace, where the request says that it belongs to one."""
+    carrier = {name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in _TRACE_HEADERS}
+    return extract(carrier, Context()) if carrier else Context()
 
 
 def _route(scope: Scope) -> str:

@@ -18,6 +18,7 @@ from services.gateway.domain.tokens import Tokens
 from services.gateway.event_hub import EventHub
 from services.gateway.settings import GatewaySettings
 
+_COUNTY_SECONDS = 1.0  # how long a county's folder is taken to be still there
 _COUNTY = re.compile(COUNTY_PATTERN)
 
 
@@ -34,6 +35,7 @@ class Gateway:
     throttle: LoginThrottle
     hub: EventHub
     started_at: float = field(default_factory=time.monotonic)
+    _counties_seen: dict[str, float] = field(default_factory=dict)
 
     @property
     def counties_dir(self) -> Path:
@@ -46,8 +48,12 @@ class Gateway:
         Raises:
             NotFoundError: `county_unknown`.
         """
+        now = time.monotonic()
+        if now - self._counties_seen.get(county, -_COUNTY_SECONDS) < _COUNTY_SECONDS:
+            return
         if not _COUNTY.fullmatch(county) or not (self.counties_dir / county / "county.yaml").is_file():
             raise NotFoundError("county_unknown", f"there is no county {county!r}")
+        self._counties_seen[county] = now
 
 
 def gateway_of(request: Request) -> Gateway:

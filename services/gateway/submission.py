@@ -33,12 +33,10 @@ async def submit(gateway: Gateway, caller: Caller, kind: JobKind, *, body: RunRe
     require(gateway, caller, body.county, permission=run(kind))
     job = _new_job(kind, body, requested_by=caller.username, key=_checked(key))
     message = job_requested(job, service="gateway", first=True)
-    async with gateway.database.begin(body.county) as unit:
-        created_at = await queries.insert_job(unit.connection, body.county, job, message)
-        known = None if created_at else await _known_job(unit.connection, body.county, job)
-    if known is not None:
-        return _accepted(known)
-    assert created_at is not None
+    async with gateway.database.pool.acquire() as connection:
+        created_at = await queries.insert_job(connection, body.county, job, message)
+    if created_at is None:
+        return _accepted(await _known_job(gateway, body.county, job))
     assert gateway.database.publisher is not None
     gateway.database.publisher.send([message])
     JOBS_SUBMITTED[kind].labels(body.county).inc()
@@ -46,11 +44,12 @@ async def submit(gateway: Gateway, caller: Caller, kind: JobKind, *, body: RunRe
     return _accepted(new_job_answer(job, county=body.county, created_at=created_at))
 
 
-async def _known_job(connection: Any, county: str, job: dict[str, Any]) -> Job:
+async def _known_job(gateway: Gateway, county: str, job: dict[str, Any]) -> Job:
     """The job that this caller's key stands for already."""
-    row = await queries.read_job_by_key(
-        connection, county, requested_by=job["requested_by"], idempotency_key=job["idempotency_key"]
-    )
+    async with gateway.database.read(county) as connection:
+        row = await queries.read_job_by_key(
+            connection, county, requested_by=job["requested_by"], idempotency_key=job["idempotency_key"]
+        )
     assert row is not None
     if row["request_digest"] != job["request_digest"]:
         raise ConflictError("idempotency_key_reused", "this Idempotency-Key came with another request before")

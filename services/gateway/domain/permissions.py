@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from contracts.subjects import JobKind
 
@@ -49,7 +50,12 @@ class Grant:
     @property
     def effective(self) -> frozenset[str]:
         """The permissions of the roles and those given one by one."""
-        return frozenset(self.permissions).union(*(PERMISSIONS.get(role, frozenset()) for role in self.roles))
+        return _effective(self.roles, self.permissions)
+
+
+@lru_cache(maxsize=1024)
+def _effective(roles: tuple[str, ...], permissions: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(permissions).union(*(PERMISSIONS.get(role, frozenset()) for role in roles))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,7 @@ class Caller:
 
     def may(self, permission: str, county: str) -> bool:
         """Whether the caller may do something in a county."""
-        return permission in self.permissions(county)
+        return any(permission in self.grants[name].effective for name in (county, EVERY_COUNTY) if name in self.grants)
 
     @property
     def roles(self) -> list[str]:

@@ -1,23 +1,51 @@
 """`POST /api/v1/<kind>/run` for each kind, with the kind's own parameters in the contract."""
 
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
-from pydantic import Field, create_model
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import Field, ValidationError, create_model
 from starlette.responses import Response
 
 from contracts.api.jobs import Job, RunRequest
 from contracts.kinds import PARAMETERS
 from contracts.subjects import JobKind
-from services.gateway.access import CurrentCaller
+from services.gateway.access import CurrentCaller, bearer
 from services.gateway.state import gateway_of
 from services.gateway.submission import submit
 
-router = APIRouter(prefix="/api/v1", tags=["jobs"])
 IdempotencyKey = Annotated[
     str | None, Header(alias="Idempotency-Key", description="same key and same body: the same job, made once")
 ]
+
+
+class RunRoute(APIRoute):
+    """Hands the endpoint its arguments without FastAPI's general machinery, which costs more than the rest.
+
+    The endpoint's signature is still what the OpenAPI describes; the body is read by its model in one step.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What answers a request."""
+        model: type[RunRequest] = inspect.signature(self.endpoint).parameters["body"].annotation
+
+        async def handle(request: Request) -> Response:
+            try:
+                body = model.model_validate_json(await request.body())
+            except ValidationError as error:
+                found = error.errors(include_url=False, include_context=False, include_input=False)
+                raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in found]) from None
+            key = request.headers.get("idempotency-key")
+            response: Response = await self.endpoint(request, body, await bearer(request), key)
+            return response
+
+        return handle
+
+
+router = APIRouter(prefix="/api/v1", tags=["jobs"], route_class=RunRoute)
 
 
 def run_request(kind: JobKind) -> type[RunRequest]:

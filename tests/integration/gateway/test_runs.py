@@ -7,7 +7,8 @@ import asyncpg
 import httpx
 import pytest
 
-from chassis.outbox import new_id
+from chassis.outbox import OutboxMessage, new_id
+from services.gateway.queries import insert_job
 from tests.support.gateways import GatewayUnderTest
 from tests.support.jobs import Office
 from tests.support.waiting import eventually
@@ -108,15 +109,12 @@ async def test_fields_deep_in_the_parameters_are_named(client_of: Client) -> Non
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b'{"county": benton}', b"\xff\xfe", b"[" * 100_000, b'{"a": 1' + b"0" * 5000 + b"}"]
+    "content", [b"", b"{", b'{"county": benton}', b"\xff\xfe", b"[" * 100_000, b'{"county": "\\ud800"}']
 )
 async def test_what_is_not_json_is_refused(client_of: Client, content: bytes) -> None:
     client = await client_of("ann")
     answer = await client.post(RUN, content=content, headers={"Content-Type": "application/json"})
-    if content:
-        assert code(answer, 400) == "json_malformed"
-    else:
-        assert fields(answer) == ["body"]
+    assert code(answer, 400) == "json_malformed"
 
 
 async def test_values_are_never_echoed(client_of: Client) -> None:
@@ -126,13 +124,12 @@ async def test_values_are_never_echoed(client_of: Client) -> None:
     assert "my secret" not in answer.text
 
 
-@pytest.mark.parametrize("text", ["\x00", "a\x00b", "\ud800"])
+@pytest.mark.parametrize("text", ["\x00", "a\x00b"])
 async def test_text_that_cannot_be_stored_is_refused(client_of: Client, text: str) -> None:
     client = await client_of("ann")
     content = json.dumps({"county": "benton", "parameters": {"segments": [text]}})
     answer = await client.post(RUN, content=content, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["code"] in {"value_unstorable", "validation_failed"}
+    assert code(answer, 422) == "value_unstorable"
 
 
 async def test_a_large_body_is_refused_by_its_declared_length(client_of: Client) -> None:
@@ -230,6 +227,16 @@ async def test_row_level_security_shows_nothing_without_a_county(client_of: Clie
     for county, expected in (("benton", 1), ("franklin", 0)):
         async with office.database.read(county) as connection:
             assert await connection.fetchval("SELECT count(*) FROM chassis.job WHERE id = $1", job_id) == expected
+
+
+async def test_accepting_a_job_leaves_no_county_behind_on_the_connection(office: Office) -> None:
+    job = {"id": new_id(), "kind": "market", "priority": "normal", "parameters": {}, "request_digest": "x"}
+    job |= {"idempotency_key": None, "requested_by": "ann", "deadline": None, "traceparent": None}
+    message = OutboxMessage(job["id"], "benton", "job.market.requested.benton", {}, "{}")
+    async with office.database.pool.acquire() as connection:
+        assert await insert_job(connection, "benton", job, message) is not None
+        assert not await connection.fetchval("SELECT current_setting('terrafusion.county', true)")
+        assert await connection.fetchval("SELECT count(*) FROM chassis.job") == 0
 
 
 async def test_row_level_security_refuses_a_row_of_another_county(office: Office) -> None:
