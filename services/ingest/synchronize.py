@@ -21,6 +21,7 @@ from services.ingest.reading import Picture, read_picture
 from services.ingest.settings import source_url
 
 Frames = dict[str, pl.DataFrame]
+TELL_SECONDS = 120  # a loop that is gone must not keep the reading thread for ever
 
 
 async def synchronize(job: RunningJob, pair: Pair, parameters: SyncParameters) -> None:
@@ -36,7 +37,7 @@ async def synchronize(job: RunningJob, pair: Pair, parameters: SyncParameters) -
 
     def tell(done: int, total: int, table: str) -> None:
         told = job.progress(done, total + 1, "tables", f"reading {table}")
-        asyncio.run_coroutine_threadsafe(told, loop).result()
+        asyncio.run_coroutine_threadsafe(told, loop).result(timeout=TELL_SECONDS)
 
     picture = await job.compute(read_picture, pair, source_url(pair.pair), tables, tell=tell)
     plan = await _plan(job, pair, parameters, picture)
