@@ -18,6 +18,7 @@ from chassis import queries
 from chassis.bus import publish
 from chassis.outbox import OutboxMessage
 from chassis.requests import job_requested
+from chassis.telemetry import is_sampled
 
 if TYPE_CHECKING:
     from chassis.database import Database
@@ -26,12 +27,17 @@ log = logging.getLogger(__name__)
 tracer = trace.get_tracer("terrafusion.relay")
 
 BATCH = 256
+BATCHES_IN_FLIGHT = 16
+FORGET_AFTER_SECONDS = 0.1
 EVERY_COUNTY = "*"
 SWEEP_AGE = timedelta(seconds=2)
 
 
 async def send(jetstream: JetStreamContext, message: OutboxMessage) -> UUID:
     """Publish one event in the trace that caused it; returns its id."""
+    if not is_sampled(message.headers.get("traceparent")):  # nobody records the trace: it needs no span of ours
+        await publish(jetstream, message.subject, message.body.encode(), message.headers)
+        return message.id
     kind, _, rest = message.subject.partition(".")
     with tracer.start_as_current_span(
         f"publish {kind}.{rest.rpartition('.')[0]}",
@@ -86,18 +92,32 @@ class Publisher:
         self._waiting.put_nowait(messages)
 
     async def _send_forever(self) -> None:
-        while True:
-            batches = await _drain(self._waiting)
-            messages = [message for batch in batches for message in batch]
-            for start in range(0, len(messages), BATCH):
-                for sent in await send_all(self._jetstream, messages[start : start + BATCH]):
-                    self._sent.put_nowait(sent)
-            for _ in batches:
-                self._waiting.task_done()
+        """Start batch after batch in order, without waiting for the acknowledgements of the one before."""
+        room = asyncio.Semaphore(BATCHES_IN_FLIGHT)
+        async with asyncio.TaskGroup() as sending:
+            while True:
+                batches = await _drain(self._waiting)
+                messages = [message for batch in batches for message in batch]
+                if len(messages) > BATCH:  # in several steps, which nothing later may overtake
+                    await self._send(messages, len(batches))
+                    continue
+                await room.acquire()
+                task = sending.create_task(self._send(messages, len(batches)))
+                task.add_done_callback(lambda _: room.release())
+
+    async def _send(self, messages: Sequence[OutboxMessage], units: int) -> None:
+        for start in range(0, len(messages), BATCH):
+            for sent in await send_all(self._jetstream, messages[start : start + BATCH]):
+                self._sent.put_nowait(sent)
+        for _ in range(units):
+            self._waiting.task_done()
 
     async def _forget_forever(self) -> None:
         while True:
-            ids = await _drain(self._sent)
+            first = await self._sent.get()
+            if self._sent.qsize() < BATCH:
+                await asyncio.sleep(FORGET_AFTER_SECONDS)  # one statement for many: nobody waits for it
+            ids = [first, *_at_hand(self._sent)]
             try:
                 async with self._database.pool.acquire() as connection:
                     await queries.forget_sent(connection, ids)
@@ -109,10 +129,12 @@ class Publisher:
 
 
 async def _drain(queue: "asyncio.Queue[Any]") -> list[Any]:
-    items = [await queue.get()]
-    while not queue.empty() and len(items) < BATCH:
-        items.append(queue.get_nowait())
-    return items
+    first = await queue.get()
+    return [first, *_at_hand(queue)]
+
+
+def _at_hand(queue: "asyncio.Queue[Any]") -> list[Any]:
+    return [queue.get_nowait() for _ in range(min(queue.qsize(), BATCH - 1))]
 
 
 async def sweep(database: "Database", jetstream: JetStreamContext, *, older_than: timedelta = SWEEP_AGE) -> int:

@@ -103,3 +103,11 @@ def trace_id_of(traceparent: str | None) -> str | None:
     """The trace id in a `traceparent`."""
     parts = (traceparent or "").split("-")
     return parts[1] if len(parts) == 4 else None
+
+
+def is_sampled(traceparent: str | None) -> bool:
+    """Whether somebody records the trace (W3C trace flag 1); one that is yet to begin may be."""
+    if not traceparent:
+        return True
+    flags = traceparent.rpartition("-")[2]
+    return flags[-1:] not in "02468aceACE"

@@ -12,7 +12,8 @@ from nats.aio.msg import Msg
 
 from chassis.database import Database
 from chassis.errors import PermanentError
-from contracts.events.jobs import JobStarted
+from chassis.relay import BATCH
+from contracts.events.jobs import JobProgressed, JobStarted
 from tests.support.jobs import COUNTY, Office
 from tests.support.waiting import eventually
 
@@ -227,3 +228,26 @@ async def test_every_table_keeps_its_rows_to_the_county(office: Office) -> None:
     async with office.database.read("*") as connection:
         open_tables = [row["name"] for row in await connection.fetch(query)]
     assert open_tables == []
+
+
+async def test_units_leave_in_their_order_however_large_they_are(office: Office) -> None:
+    job_id, sizes = uuid4(), [1, 3, BATCH * 2 + 5, 1, 40, 1]
+    number = 0
+    for size in sizes:
+        async with office.database.begin(COUNTY) as unit:
+            for _ in range(size):
+                event = JobProgressed(
+                    county=COUNTY,
+                    occurred_at=datetime.now(UTC),
+                    job_id=job_id,
+                    kind="market",
+                    attempt=1,
+                    done=number,
+                    unit="steps",
+                )
+                await unit.publish(event)
+                number += 1
+    await office.outbox_is_empty()
+    found = await office.messages("JOBS", "job.market.progressed.benton")
+    done = [JobProgressed.model_validate_json(message.data).done for message in found]
+    assert done == list(range(sum(sizes)))

@@ -1,0 +1,39 @@
+"""Traces: their ids are always made, their spans only where somebody takes them."""
+
+import pytest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from chassis.telemetry import SampledWhereExported, export_spans, is_sampled, trace_id_of
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
+
+
+def test_spans_are_recorded_once_somebody_takes_them() -> None:
+    provider = TracerProvider(resource=Resource.create({}), sampler=SampledWhereExported())
+    tracer = provider.get_tracer("test")
+    with tracer.start_as_current_span("before") as span:
+        assert not span.is_recording()
+        assert span.get_span_context().is_valid
+    spans = InMemorySpanExporter()
+    export_spans(provider, SimpleSpanProcessor(spans))
+    with tracer.start_as_current_span("after"):
+        pass
+    assert [span.name for span in spans.get_finished_spans()] == ["after"]
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "sampled"),
+    [(f"{PARENT}-01", True), (f"{PARENT}-00", False), (f"{PARENT}-03", True), (f"{PARENT}-02", False), (None, True)],
+)
+def test_a_traceparent_says_whether_it_is_recorded(traceparent: str | None, sampled: bool) -> None:  # noqa: FBT001
+    assert is_sampled(traceparent) is sampled
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "trace_id"), [(f"{PARENT}-01", PARENT.split("-")[1]), ("nonsense", None), (None, None)]
+)
+def test_a_trace_id_is_found(traceparent: str | None, trace_id: str | None) -> None:
+    assert trace_id_of(traceparent) == trace_id
