@@ -97,6 +97,18 @@ TABLES = (
     """,
 )
 
+#: where PostGIS is installed, QGIS, ArcGIS and tile servers read this column; it follows `geometry_wkb` by itself
+SPATIAL = """
+DO $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_extension WHERE extname = 'postgis') THEN
+    ALTER TABLE ingest.parcel ADD COLUMN geometry geometry
+      GENERATED ALWAYS AS (ST_SetSRID(ST_GeomFromWKB(geometry_wkb), srid)) STORED;
+    CREATE INDEX parcel_geometry ON ingest.parcel USING gist (geometry);
+  END IF;
+END $$
+"""
+
 VIEWS = {
     "parcel_v1": """
       SELECT county, parcel_id, parcel_number, tax_year, supplement, is_active, property_type, use_code, neighborhood,
@@ -137,6 +149,7 @@ def upgrade() -> None:
         op.execute(statement)
     for table in ("sync_pair", "sync_operation", "source_row", "quarantine", "parcel", "owner", "sale", "neighborhood"):
         enable_row_level_security("ingest", table)
+    op.execute(SPATIAL)
     for view, query in VIEWS.items():
         publish_view("ingest", view, query)
 

@@ -20,7 +20,8 @@ _SALE_KEY = ("county", "sale_id", "parcel_id")
 _NEIGHBORHOOD_KEY = ("county", "neighborhood", "tax_year")
 #: what a change of does not make a fact: it follows from sales, which tell of themselves, or says nothing of the parcel
 _UNTOLD = {"county", "pair", "updated_at", "is_current", "last_sale_date", "last_sale_price_usd"}
-_HIDDEN = [*sorted(_UNTOLD), "geometry_wkb", "srid", "west", "south", "east", "north", "longitude", "latitude"]
+#: what a fact names as `geometry` and does not carry
+_PLACE = {"geometry_wkb", "srid", "west", "south", "east", "north", "longitude", "latitude"}
 
 
 async def read_pair(connection: Any, county: str, pair: str) -> Row | None:
@@ -50,6 +51,8 @@ async def read_images(
     connection: Any, county: str, pair: str, *, source_table: str, keys: Sequence[str] | None
 ) -> pl.DataFrame:
     """Landed images as texts, of some rows or (null) of all."""
+    if keys is not None and not keys:
+        return pl.DataFrame(schema={KEY: pl.String, "image": pl.String})
     rows = await connection.fetch(
         "SELECT key, image::text FROM ingest.source_row WHERE county = $1 AND pair = $2 AND source_table = $3"
         " AND ($4::text[] IS NULL OR key = ANY($4))",
@@ -246,13 +249,14 @@ async def set_last_sales(connection: Any, county: str) -> None:
 async def differing_parcels(connection: Any, county: str) -> list[Row]:
     """Staged parcels that are new or otherwise than their current layer."""
     told = _columns("parcel", _UNTOLD | {"parcel_id"})
+    shown = _columns("parcel", _UNTOLD | _PLACE)
     return await connection.fetch(  # type: ignore[no-any-return]
-        "SELECT s.parcel_id, s.tax_year, s.supplement, to_jsonb(e) - $2::text[] AS before,"
-        "  to_jsonb(s) - $2::text[] AS after, e.geometry_wkb IS DISTINCT FROM s.geometry_wkb AS geometry_changed"
+        "SELECT s.parcel_id, s.tax_year, s.supplement,"
+        f"  CASE WHEN e.parcel_id IS NOT NULL THEN {_document('e', shown)} END AS before,"
+        f"  {_document('s', shown)} AS after, ({_differs('e', 's', sorted(_PLACE))}) AS geometry_changed"
         " FROM stage_parcel s LEFT JOIN ingest.parcel e ON e.county = $1 AND e.parcel_id = s.parcel_id"
         f"  AND e.is_current WHERE e.parcel_id IS NULL OR {_differs('e', 's', told)} ORDER BY s.parcel_id",
         county,
-        _HIDDEN,
     )
 
 
@@ -326,6 +330,11 @@ def _columns(table: str, without: set[str]) -> list[str]:
 def _differs(left: str, right: str, columns: Sequence[str]) -> str:
     sides = (", ".join(f"{side}.{column}" for column in columns) for side in (left, right))
     return "({}) IS DISTINCT FROM ({})".format(*sides)
+
+
+def _document(row: str, columns: Sequence[str]) -> str:
+    """Some columns of a row as one JSON document."""
+    return f"(SELECT to_jsonb(d) FROM (SELECT {', '.join(f'{row}.{column}' for column in columns)}) d)"
 
 
 def _upsert(table: str, key: tuple[str, ...]) -> str:

@@ -1,17 +1,18 @@
 """Runs synchronisation jobs against real databases, as a worker would but without the bus."""
 
-import asyncio
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from chassis import queries as chassis_queries
 from chassis.database import Database
-from chassis.jobs import Tools, running_job
+from chassis.jobs import Tools
 from chassis.outbox import new_id
 from chassis.settings import REPOSITORY
 from chassis.storage import Storage
@@ -24,7 +25,7 @@ from services.ingest.settings import Settings
 
 @dataclass
 class SyncBench:
-    """A county with a pair, the operational database, and what its outbox has said since `forget`."""
+    """A pair of a county, and the operational database that it is synchronised into."""
 
     database: Database
     county: str
@@ -42,7 +43,7 @@ class SyncBench:
         parameters = {"pair": self.pair, "mode": mode, "tables": tables}
         requested = JobRequested(
             county=self.county,
-            occurred_at="2026-01-01T00:00:00Z",  # type: ignore[arg-type]
+            occurred_at=datetime.now(UTC),
             job_id=new_id(),
             kind=JobKind.SYNC,
             attempt=0,
@@ -64,8 +65,6 @@ class SyncBench:
         return requested
 
     async def superuser(self) -> Any:
-        import asyncpg  # noqa: PLC0415
-
         connection = await asyncpg.connect(self.database.url)
         await connection.execute(f"SET terrafusion.county = '{self.county}'")
         return connection
@@ -96,6 +95,3 @@ class SyncBench:
         """Empty the outbox, as the relay would."""
         async with self.database.begin(self.county) as unit:
             await unit.connection.execute("DELETE FROM chassis.outbox")
-
-
-__all__ = ["SyncBench", "asyncio", "running_job", "suppress"]

@@ -34,7 +34,7 @@ def pacs(**tables: list[dict[str, Any]]) -> dict[str, pl.DataFrame]:
     return found
 
 
-def built(scope: Scope | None = None, **tables: list[dict[str, Any]]) -> Assembled:
+def built(scope: Scope | None = None, /, **tables: list[dict[str, Any]]) -> Assembled:
     return assemble(PAIR, pacs(**tables), working_year=2026, epsg=2927, validity=VALIDITY, scope=scope or Scope())
 
 
@@ -129,7 +129,7 @@ def test_no_parcel_without_its_property_row_or_its_pointer() -> None:
 
 
 def test_an_inactive_parcel_says_so() -> None:
-    rows = {"property": [{"prop_id": 1}], "prop_supp_assoc": [pointer()]}
+    rows: dict[str, list[dict[str, Any]]] = {"property": [{"prop_id": 1}], "prop_supp_assoc": [pointer()]}
     parcel = one(built(**rows, property_val=[layer(prop_inactive_dt="2024-06-15 00:00:00")]).parcels)
     assert parcel["is_active"] is False
 
