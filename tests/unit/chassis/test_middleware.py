@@ -1,17 +1,124 @@
-"""How long a message waits for its next try."""
+"""What becomes of a message that was not handled, and how long it waits for its next try."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.middleware import Deliveries
+from chassis.errors import PermanentError
+from chassis.middleware import Deliveries, RetryLaterError
 
 SECOND = timedelta(seconds=1)
 
 
+def deliveries() -> Deliveries:
+    return Deliveries(service="market", beat=SECOND, attempts=5, retry_delay=SECOND)
+
+
 @given(st.integers(min_value=1, max_value=10_000))
 def test_the_wait_doubles_up_to_a_minute(tries: int) -> None:
-    deliveries = Deliveries(service="market", beat=SECOND, attempts=5, retry_delay=SECOND)
     expected = min(2.0 ** min(tries - 1, 30), 60.0)
-    assert 0.8 * expected <= deliveries.wait_seconds(tries) <= 1.2 * expected
+    assert 0.8 * expected <= deliveries().wait_seconds(tries) <= 1.2 * expected
+
+
+class Bus:
+    """Takes dead letters, or is away."""
+
+    def __init__(self, *, away: bool = False) -> None:
+        self.away = away
+        self.letters: list[bytes] = []
+
+    async def publish(self, subject: str, body: bytes, **_: Any) -> Any:
+        if self.away:
+            raise ConnectionError
+        self.letters.append(body)
+        return SimpleNamespace(duplicate=False)
+
+
+class Delivery:
+    """A delivered message that writes down how it was answered."""
+
+    subject = "job.market.requested.benton"
+    reply = "$JS.ACK.JOBS.market"
+    data = b"{}"
+    headers = None
+
+    def __init__(self, tries: int, *, deaf: bool = False) -> None:
+        sequence = SimpleNamespace(stream=7)
+        self.metadata = SimpleNamespace(
+            num_delivered=tries, stream="JOBS", consumer="market", sequence=sequence, timestamp=datetime.now(UTC)
+        )
+        self.raw_message = self
+        self.deaf = deaf
+        self.answers: list[str] = []
+
+    async def decode(self) -> bytes:
+        return self.data
+
+    async def ack(self) -> None:
+        await self.answer("ack")
+
+    async def nak(self, *, delay: float) -> None:
+        await self.answer("nak" if delay > 0 else "nak at once")
+
+    async def term(self) -> None:
+        await self.answer("term")
+
+    async def in_progress(self) -> None:
+        await self.answer("in progress")
+
+    async def answer(self, answer: str) -> None:
+        if self.deaf:
+            raise ConnectionError
+        self.answers.append(answer)
+
+
+async def treat(delivery: Delivery, bus: Bus, error: Exception | None) -> None:
+    async def handle(_: Any) -> None:
+        if error is not None:
+            raise error
+
+    treated = deliveries()
+    treated.jetstream = bus  # type: ignore[assignment]
+    middleware = treated.middleware()(delivery, context=None)  # type: ignore[arg-type]
+    await middleware.consume_scope(handle, delivery)  # type: ignore[arg-type]
+    assert treated.tasks == set()
+
+
+@pytest.mark.parametrize(
+    ("tries", "error", "answer", "letters"),
+    [
+        (1, None, "ack", 0),
+        (99, RetryLaterError(3), "nak", 0),
+        (1, KeyError("x"), "nak", 0),
+        (5, KeyError("x"), "term", 1),
+        (1, PermanentError("no", "no"), "term", 1),
+        (99, ConnectionRefusedError(), "nak", 0),
+    ],
+)
+async def test_how_a_message_is_answered(tries: int, error: Exception | None, answer: str, letters: int) -> None:
+    delivery, bus = Delivery(tries), Bus()
+    await treat(delivery, bus, error)
+    assert (delivery.answers, len(bus.letters)) == ([answer], letters)
+
+
+async def test_a_letter_that_the_bus_does_not_take_keeps_its_message() -> None:
+    delivery = Delivery(1)
+    await treat(delivery, Bus(away=True), PermanentError("no", "no"))
+    assert delivery.answers == ["nak"]
+
+
+async def test_an_answer_that_does_not_arrive_makes_no_failure_of_a_success() -> None:
+    bus = Bus()
+    await treat(Delivery(99, deaf=True), bus, None)
+    assert bus.letters == []
+
+
+async def test_a_letter_does_not_repeat_what_an_unforeseen_error_says() -> None:
+    bus = Bus()
+    await treat(Delivery(5), bus, KeyError("Jane Doe"))
+    assert b"Jane Doe" not in bus.letters[0]
+    assert b'"reason":"KeyError"' in bus.letters[0]
