@@ -29,6 +29,7 @@ class Plan:
     operation_id: UUID
     mode: str
     working_year: int
+    rules: str
     tables: list[TablePlan]
     before: dict[str, pl.DataFrame]
     assembled: Assembled
@@ -60,6 +61,7 @@ async def apply(unit: UnitOfWork, plan: Plan) -> dict[str, Any]:
         plan.operation_id,
         pair=plan.run.pair.pair,
         sequence=plan.run.sequence,
+        rules=plan.rules,
         result=result,
     )
     return result

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from hashlib import blake2b
 
 import polars as pl
 
@@ -28,6 +29,11 @@ class TablePlan:
     judged: Judged
     difference: Difference
     is_first: bool
+
+
+def rules_digest(pair: Pair, county: County) -> str:
+    """What the record is made by: where the mapping or the county file changed, everything is built anew."""
+    return blake2b((pair.model_dump_json() + county.model_dump_json()).encode(), digest_size=16).hexdigest()
 
 
 def needed_tables(pair: Pair, chosen: list[str] | None) -> list[SourceTable]:

@@ -25,9 +25,12 @@ _PLACE = {"geometry_wkb", "srid", "west", "south", "east", "north", "longitude",
 
 
 async def read_pair(connection: Any, county: str, pair: str) -> Row | None:
-    """How far a pair is: sequence and last operation; nothing where it was never synchronised."""
+    """How far a pair is: its sequence, and the digest of the rules that its last operation went by."""
     return await connection.fetchrow(  # type: ignore[no-any-return]
-        "SELECT * FROM ingest.sync_pair WHERE county = $1 AND pair = $2", county, pair
+        "SELECT p.sequence, o.details ->> 'rules' AS rules FROM ingest.sync_pair p LEFT JOIN ingest.sync_operation o"
+        " ON o.county = p.county AND o.id = p.last_operation_id WHERE p.county = $1 AND p.pair = $2",
+        county,
+        pair,
     )
 
 
@@ -297,7 +300,7 @@ async def count_record(connection: Any, county: str, pair: str) -> tuple[int, in
 
 
 async def save_operation(
-    connection: Any, county: str, operation_id: UUID, *, pair: str, sequence: int, result: dict[str, Any]
+    connection: Any, county: str, operation_id: UUID, *, pair: str, sequence: int, rules: str, result: dict[str, Any]
 ) -> None:
     """Enter an applied operation into the ledger and move the pair to it."""
     counts = ("rows_read", "rows_applied", "rows_unchanged", "rows_quarantined", "rows_filtered", "changes", "events")
@@ -311,7 +314,7 @@ async def save_operation(
         result["reader"],
         sequence,
         *(result[name] for name in counts),
-        {"tables": result["tables"]},
+        {"tables": result["tables"], "rules": rules},
     )
     await connection.execute(
         "UPDATE ingest.sync_pair SET sequence = $3, last_operation_id = $4, last_synchronized_at = now()"

@@ -54,31 +54,33 @@ async def synchronize(job: RunningJob, pair: Pair, parameters: SyncParameters) -
 
 
 async def _plan(job: RunningJob, pair: Pair, parameters: SyncParameters, picture: Picture) -> Plan:
-    sequence, landed = await _landed(job, pair, picture)
+    sequence, past_rules, landed = await _landed(job, pair, picture)
     run = Run(job.county, pair, picture.database, sequence + 1, picture.seen_at)
     await _brake(job, run, picture, landed)
-    today = datetime.now(ZoneInfo(job.county_file.time_zone)).date()
+    county, year = job.county_file, picture.working_year
+    today = datetime.now(ZoneInfo(county.time_zone)).date()
     plans = await job.compute(planning.plan_tables, pair, picture, landed, today=today)
     before, others = await _images(job, pair, plans, landed)
-    county, year = job.county_file, picture.working_year
     rows = await job.compute(planning.entity_rows, pair, plans, others)
-    scope = Scope() if parameters.mode == "full" else await job.compute(planning.scope_of, pair, plans, rows, before)
+    rules = planning.rules_digest(pair, county)
+    is_whole = parameters.mode == "full" or rules != past_rules
+    scope = Scope() if is_whole else await job.compute(planning.scope_of, pair, plans, rows, before)
     assembled = await job.compute(planning.build, pair, rows, county=county, working_year=year, scope=scope)
-    return Plan(run, job.id, parameters.mode, year, plans, before, assembled, scope)
+    return Plan(run, job.id, parameters.mode, year, rules, plans, before, assembled, scope)
 
 
-async def _landed(job: RunningJob, pair: Pair, picture: Picture) -> tuple[int, Frames]:
-    """How often the pair was synchronised, and the digests of what is landed of the tables that were read."""
+async def _landed(job: RunningJob, pair: Pair, picture: Picture) -> tuple[int, str | None, Frames]:
+    """How often the pair was synchronised, by which rules, and what is landed of the tables that were read."""
     async with job.database.read(job.county) as connection:
         known = await queries.read_pair(connection, job.county, pair.pair)
         digests = {
             name: await queries.read_digests(connection, job.county, pair.pair, source_table=name)
             for name in picture.rows
         }
-    sequence = known["sequence"] if known else 0
+    sequence, rules = (known["sequence"], known["rules"]) if known else (0, None)
     if sequence == 0 and len(picture.rows) < len(pair.tables):
         raise PermanentError("tables_not_loaded", f"synchronise the whole pair {pair.pair} before single tables")
-    return sequence, digests
+    return sequence, rules, digests
 
 
 async def _brake(job: RunningJob, run: Run, picture: Picture, landed: Frames) -> None:

@@ -251,6 +251,22 @@ async def test_a_mapping_that_does_not_fit_is_refused_with_every_difference(benc
     assert await record(bench) == before
 
 
+async def test_a_changed_county_file_is_applied_to_what_is_there(bench: SyncBench, tmp_path: Path) -> None:
+    counties = tmp_path / "counties"
+    shutil.copytree(REPOSITORY / "deploy" / "counties" / bench.county, counties / bench.county)
+    path = counties / bench.county / "county.yaml"
+    path.write_text(path.read_text().replace('qualified_codes: ["100"]', 'qualified_codes: ["100", "400"]'))
+    reviewed = await bench.fetch(
+        "SELECT DISTINCT sale_id FROM ingest.sale_v1 WHERE validity_code = '400' AND sale_price_usd >= 1000"
+    )
+    assert reviewed
+    await bench.forget()
+    job = await SyncBench(bench.database, bench.county, bench.pair, counties_dir=counties).run("incremental")
+    assert job["result"]["changes"] == 0
+    assert {body["sale_id"] for _, body in await bench.said()} == {row["sale_id"] for row in reviewed}
+    assert (await bench.run("incremental"))["result"]["events"] == len(reviewed)
+
+
 async def test_a_run_overtaken_by_another_waits(bench: SyncBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The overtaken run compared with what is no longer the state, so it must not apply its difference."""
     lock_pair = queries.lock_pair

@@ -1,23 +1,20 @@
 """Parcels, owners and sales out of a small PACS, by the mapping that counties use."""
 
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 import shapely
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.county import SaleValidity
-from contracts.mapping import CountyMappings
 from services.ingest.domain.affected import affected
 from services.ingest.domain.entities import Assembled, Scope, assemble
 from services.ingest.domain.rows import normalise
+from tests.support.mappings import county_pair
 
-MAPPINGS = Path(__file__).resolve().parents[3] / "deploy" / "counties" / "synthetic_wa" / "mappings.yaml"
-PAIR = CountyMappings.model_validate(yaml.safe_load(MAPPINGS.read_text())).pairs[0]
+PAIR = county_pair()
 VALIDITY = SaleValidity(qualified_codes=("100",), minimum_price_usd=1000)
 BOX = shapely.to_wkb(shapely.box(1_960_000, 316_000, 1_960_100, 316_100), hex=True)
 

@@ -7,11 +7,11 @@ import pytest
 from contracts.events.ingest import MASK, ChangeEnvelope
 from services.ingest.domain.envelopes import RowChange, Run, envelopes, event_id
 from services.ingest.domain.facts import Origin, owner_facts, parcel_facts, removed_parcel_facts, sale_facts
-from tests.unit.ingest.test_mapping import pair
+from tests.support.mappings import county_pair
 
 SEEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ORIGIN = Origin("benton", "benton_pacs", UUID(int=1), SEEN)
-RUN = Run("benton", pair("benton"), "pacs_oltp", 4, SEEN)
+RUN = Run("benton", county_pair("benton"), "pacs_oltp", 4, SEEN)
 
 
 def parcel(before: dict[str, Any] | None, after: dict[str, Any], *, moved: bool = False) -> dict[str, Any]:

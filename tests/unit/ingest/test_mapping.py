@@ -1,4 +1,3 @@
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,12 +6,8 @@ from pydantic import ValidationError
 
 from contracts.mapping import CountyMappings, Pair
 from services.ingest.domain.preflight import differences
-
-COUNTIES = Path(__file__).resolve().parents[3] / "deploy" / "counties"
-
-
-def pair(county: str = "synthetic_wa") -> Pair:
-    return CountyMappings.model_validate(yaml.safe_load((COUNTIES / county / "mappings.yaml").read_text())).pairs[0]
+from tests.support.mappings import COUNTIES
+from tests.support.mappings import county_pair as pair
 
 
 def catalog(of: Pair) -> dict[str, dict[str, str]]:
