@@ -56,9 +56,7 @@ def trim_ratios(ratio: ArrayLike, *, multiplier: float | None = None) -> Trim:
     ratios = to_positive("ratio", ratio)
     if multiplier is None:
         everything = np.ones(len(ratios), dtype=np.bool_)
-        return Trim(
-            keep=everything, multiplier=None, low_fence=None, high_fence=None, low_count=0, high_count=0
-        )
+        return Trim(keep=everything, multiplier=None, low_fence=None, high_fence=None, low_count=0, high_count=0)
     if not 0 < multiplier < np.inf:
         raise ArgumentOutOfRangeError(f"multiplier must be above zero, not {multiplier}")
     if len(ratios) < FEWEST_SALES:

@@ -121,9 +121,7 @@ def time_factor(monthly_trend_percent: float, months: ArrayLike) -> Floats:
     return np.power(1 + monthly_trend_percent / 100, to_floats("months", months))
 
 
-def _checked(
-    sale_price: ArrayLike, month: ArrayLike, controls: ArrayLike | None
-) -> tuple[Floats, Integers, Floats]:
+def _checked(sale_price: ArrayLike, month: ArrayLike, controls: ArrayLike | None) -> tuple[Floats, Integers, Floats]:
     log_price = np.log(to_positive("sale_price", sale_price))
     given = to_floats("month", month)
     extra = np.empty((len(log_price), 0)) if controls is None else to_floats("controls", controls)
@@ -143,9 +141,7 @@ def _orthonormal_basis(controls: Floats) -> Floats:
     centered = controls - controls.mean(axis=0)
     lengths = np.linalg.norm(centered, axis=0)
     varies = lengths > _NEGLIGIBLE * np.linalg.norm(controls, axis=0)  # a constant is the intercept again
-    design = np.column_stack(
-        [np.full(len(controls), len(controls) ** -0.5), centered[:, varies] / lengths[varies]]
-    )
+    design = np.column_stack([np.full(len(controls), len(controls) ** -0.5), centered[:, varies] / lengths[varies]])
     left, sizes, _ = np.linalg.svd(design, full_matrices=False)
     basis: Floats = left[:, sizes > sizes[0] * max(design.shape) * np.finfo(np.float64).eps]
     return basis
@@ -157,9 +153,7 @@ def _left_over(basis: Floats, values: Floats) -> Floats:
     return left
 
 
-def _trend(
-    basis: Floats, price_left: Floats, months: Integers, confidence: float
-) -> tuple[float, float, float]:
+def _trend(basis: Floats, price_left: Floats, months: Integers, confidence: float) -> tuple[float, float, float]:
     """Low end, estimate and high end of the monthly change in log price."""
     degrees = len(months) - basis.shape[1] - 1
     if degrees < 1:
@@ -215,8 +209,7 @@ def _levels(
     reach = student_t_two_sided(confidence, degrees=degrees) * error
     blurred = np.linalg.norm(directions[:, ~seen], axis=1) > 1e-6
     return [
-        None if unknown else (float(at), float(width))
-        for at, width, unknown in zip(level, reach, blurred, strict=True)
+        None if unknown else (float(at), float(width)) for at, width, unknown in zip(level, reach, blurred, strict=True)
     ]
 
 

@@ -85,16 +85,12 @@ def study_by_group(
     if not len(prices):
         raise TooFewSalesError("a ratio study needs at least 1 sale")
     return {
-        str(name): _study(
-            estimates[names == name], prices[names == name], confidence, resamples=resamples, seed=seed
-        )
+        str(name): _study(estimates[names == name], prices[names == name], confidence, resamples=resamples, seed=seed)
         for name in np.unique(names)
     }
 
 
-def _checked(
-    estimate: ArrayLike, sale_price: ArrayLike, confidence: float, resamples: int
-) -> tuple[Floats, Floats]:
+def _checked(estimate: ArrayLike, sale_price: ArrayLike, confidence: float, resamples: int) -> tuple[Floats, Floats]:
     estimates, prices = to_positive("estimate", estimate), to_positive("sale_price", sale_price)
     require_same_length(estimate=estimates, sale_price=prices)
     require_confidence(confidence)
@@ -117,9 +113,7 @@ def _study(estimate: Floats, price: Floats, confidence: float, *, resamples: int
         mean=_finite(mean),
         mean_interval=_finite_interval(statistics.mean_interval(ratio, confidence)),
         weighted_mean=_finite(weighted_mean),
-        weighted_mean_interval=_finite_interval(
-            statistics.weighted_mean_interval(estimate, price, confidence)
-        ),
+        weighted_mean_interval=_finite_interval(statistics.weighted_mean_interval(estimate, price, confidence)),
         cod=_finite(cod),
         cod_interval=drawn.get("cod"),
         prd=_finite(prd),
