@@ -10,13 +10,13 @@ from uuid import UUID
 import httpx
 import nats
 import pytest
-from tests.support.otlp_receiver import OtlpReceiver
 
 from clients.sdk.client import TerraFusion
 from clients.sdk.demo_source import SyntheticSource
 from clients.sdk.platform import Platform, PlatformError
 from contracts.api.jobs import Job
 from tests.support.leftovers import processes_of
+from tests.support.otlp_receiver import OtlpReceiver
 from tests.support.servers import server_folder
 
 pytestmark = pytest.mark.timeout(300)
