@@ -176,9 +176,12 @@ class Worker:
             try:
                 async with self.tools.database.begin(job.county) as unit:
                     row = await queries.beat(unit.connection, job.county, job.id, attempt=job.attempt)
+                    found = row or await queries.read_claim(unit.connection, job.county, job.id)
             except Exception as error:  # noqa: BLE001 a missed beat is no reason to stop; the next may get through
                 log.warning("no heartbeat", extra={"reason": type(error).__name__})
                 continue
+            if row is None and found is not None and (found["status"], found["attempt"]) == ("succeeded", job.attempt):
+                return  # the attempt has committed its end and is about to learn of it
             if row is None and not work.done() and not job.completed:
                 job.ask_to_stop("job_taken_over", "another worker has the job")
                 work.cancel()

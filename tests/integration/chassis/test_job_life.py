@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import pytest_asyncio
 from pydantic import BaseModel, ConfigDict
 
-from chassis import queries
+from chassis import database, queries
 from chassis.errors import JobStoppedError, PermanentError, TransientError
 from chassis.jobs import JobRouter, RunningJob, running_job
 from chassis.requests import job_requested
@@ -59,6 +60,9 @@ async def falter(job: RunningJob, parameters: Parameters) -> None:
     await succeed(job, parameters)
 
 
+slow: ContextVar[bool] = ContextVar("slow", default=False)
+
+
 async def crash(job: RunningJob, parameters: Parameters) -> None:
     raise RuntimeError("Jane Doe, 1 Main Street")
 
@@ -97,6 +101,11 @@ async def throw_away_the_database(job: RunningJob, parameters: Parameters) -> No
     await succeed(job, parameters)
 
 
+async def commit_slowly(job: RunningJob, parameters: Parameters) -> None:
+    slow.set(True)
+    await succeed(job, parameters)
+
+
 MODES = {
     "succeed": succeed,
     "refuse": refuse,
@@ -108,6 +117,7 @@ MODES = {
     "cancel_inside": cancel_inside,
     "wait": wait_to_be_let_go,
     "lose_connection": throw_away_the_database,
+    "commit_slowly": commit_slowly,
 }
 
 
@@ -132,6 +142,23 @@ async def test_a_job_succeeds(office: Office) -> None:
     assert facts == ["requested", "started", "progressed", "progressed", "succeeded"]
     await office.idle()
     assert await office.letters(job["id"]) == []
+
+
+async def test_a_heartbeat_that_meets_the_jobs_own_end_lets_it_be(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = database._commit
+
+    async def commit_and_dawdle(connection: Any) -> None:
+        await commit(connection)
+        if slow.get():
+            await asyncio.sleep(1.2)  # two heartbeats, at a lease of two seconds
+
+    monkeypatch.setattr(database, "_commit", commit_and_dawdle)
+    job = await office.ended(await office.submit(mode="commit_slowly"))
+    assert (job["status"], job["attempt"]) == ("succeeded", 1)
+    await office.outbox_is_empty()  # by the worker itself, which was not made to leave its events behind
+    await office.idle()
 
 
 async def test_a_refusal_fails_the_job_at_once_with_its_code(office: Office) -> None:
