@@ -8,8 +8,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +20,7 @@ from typing import Any, Self
 import httpx
 
 from chassis.embedded.children import Child, spawn, try_lock, write_private
+from chassis.embedded.errors import EmbeddedServerError
 from chassis.embedded.nats_server import EmbeddedNats
 from chassis.embedded.ports import free_port, require_free
 from chassis.embedded.postgres import EmbeddedPostgres
@@ -37,14 +41,31 @@ class PlatformError(Exception):
 
 
 @dataclass
+class Patience:
+    """When something that keeps ending may be started again: a little later each time."""
+
+    starts: int = 0
+    not_before: float = 0.0
+
+    def is_over(self) -> bool:
+        """Whether it may be started now."""
+        return time.monotonic() >= self.not_before
+
+    def begin(self) -> None:
+        """It is being started again."""
+        wait_seconds = _RESTART_WAITS_SECONDS[min(self.starts, len(_RESTART_WAITS_SECONDS) - 1)]
+        self.starts += 1
+        self.not_before = time.monotonic() + wait_seconds
+
+
+@dataclass
 class Process:
     """One service's process, and where it answers."""
 
     name: str
     port: int
     child: Child | None = None
-    starts: int = 0
-    not_before: float = 0.0
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def url(self) -> str:
@@ -68,6 +89,7 @@ class Platform:
     nats: EmbeddedNats | None = None
     processes: dict[str, Process] = field(default_factory=dict)
     _lock: int | None = None
+    _server_patience: dict[str, Patience] = field(default_factory=lambda: defaultdict(Patience))
     _stopping: threading.Event = field(default_factory=threading.Event)
     _watcher: threading.Thread | None = None
 
@@ -101,8 +123,11 @@ class Platform:
 
     def start_servers(self) -> None:
         """PostgreSQL and NATS, with schema and streams; refuses a folder that another platform uses."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = try_lock(self.folder / "up.lock")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = try_lock(self.folder / "up.lock")
+        except OSError as error:
+            raise PlatformError(f"{self.folder} cannot be the platform's folder: {error.strerror}") from error
         if self._lock is None:
             raise PlatformError(f"another platform runs in {self.folder}: stop it first")
         if self.gateway_port is not None:
@@ -174,8 +199,8 @@ class Platform:
         for server in (self.nats, self.postgres):
             if server is not None:
                 server.stop()
-        (self.folder / "up.json").unlink(missing_ok=True)
-        if self._lock is not None:
+        if self._lock is not None:  # else the folder, and its description, are another platform's
+            (self.folder / "up.json").unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
 
@@ -207,7 +232,6 @@ class Platform:
     def _start(self, process: Process) -> None:
         logs = self.folder / "logs"
         logs.mkdir(exist_ok=True)
-        process.starts += 1
         process.child = spawn(
             [sys.executable, "-m", "chassis.run", process.name],
             log=logs / f"{process.name}.log",
@@ -222,19 +246,29 @@ class Platform:
         while time.monotonic() < end:
             if not process.child.is_running():
                 raise PlatformError(f"{process.name} did not start:\n{process.child.last_lines()}")
-            try:
+            with suppress(httpx.TransportError):
                 if httpx.get(f"{process.url}/ready", timeout=2).is_success:
                     return
-            except httpx.TransportError:
-                time.sleep(0.05)
+            time.sleep(0.05)
         raise PlatformError(f"{process.name} was not ready in time:\n{process.child.last_lines()}")
 
     def _watch(self) -> None:
-        """Start a service again that has ended or is deaf, a little later each time."""
+        """Start a server or a service again that has ended."""
         while not self._stopping.wait(0.5):
+            for name, server in (("PostgreSQL", self.postgres), ("NATS", self.nats)):
+                if server is not None and not server.is_running():
+                    self._restart(name, self._server_patience[name], server.start)
             for process in self.processes.values():
-                if process.child is None or process.child.is_running() or time.monotonic() < process.not_before:
-                    continue
-                wait = _RESTART_WAITS_SECONDS[min(process.starts, len(_RESTART_WAITS_SECONDS)) - 1]
-                process.not_before = time.monotonic() + wait
-                self._start(process)
+                if process.child is not None and not process.child.is_running():
+                    self._restart(process.name, process.patience, partial(self._start, process))
+
+    def _restart(self, name: str, patience: Patience, start: Callable[[], None]) -> None:
+        """Say that it ended and start it, on its old port; whatever goes wrong is tried again later."""
+        if self._stopping.is_set() or not patience.is_over():
+            return
+        patience.begin()
+        print(f"{name} ended unexpectedly and is started again; its log is below {self.folder}", file=sys.stderr)
+        try:
+            start()
+        except (EmbeddedServerError, OSError) as error:
+            print(f"{name} did not start: {error}; trying again", file=sys.stderr)

@@ -23,7 +23,9 @@ console = Console(highlight=False)
 def up_command(
     *,
     seed: Annotated[bool, typer.Option(help="Also fill the synthetic county and synchronise it.")] = False,
-    port: Annotated[int, typer.Option(envvar="TERRAFUSION_HTTP_PORT", help="The gateway's port.")] = 5000,
+    port: Annotated[
+        int, typer.Option(envvar="TERRAFUSION_HTTP_PORT", min=1, max=65_535, help="The gateway's port.")
+    ] = 5000,
     folder: Annotated[Path, typer.Option("--var", help="Where data, logs and credentials are kept.")] = Path("var"),
 ) -> None:
     """Run PostgreSQL, NATS and every service on this machine."""
@@ -43,7 +45,7 @@ def up_command(
             ended.wait()
             console.print("stopping …")
     except (PlatformError, EmbeddedServerError) as error:
-        console.print(f"[red]terrafusion up:[/red] {error}")
+        print(f"terrafusion up: {error}", file=sys.stderr)  # not through rich: logs hold brackets
         sys.exit(1)
 
 
