@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from clients.sdk.connection import database_url, refuse
+from clients.sdk.connection import database_url, refuse, servers
 
 users_app = typer.Typer(name="users", help="Local accounts.", no_args_is_help=True)
 
@@ -30,7 +30,8 @@ def users_create(
         password = sys.stdin.readline().rstrip("\n")
     action = ensure_administrator if administrator else set_password
     try:
-        asyncio.run(action(database_url(), username, password))
+        with servers():
+            asyncio.run(action(database_url(), username, password))
     except PermanentError as error:
         refuse(error.message)
     print(f"{username} may log in")

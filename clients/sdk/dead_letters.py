@@ -7,16 +7,14 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from clients.sdk.connection import database_url, nats_url, refuse
+from clients.sdk.connection import bus, database_url, refuse, servers
+from clients.sdk.output import console, listing
 
 if TYPE_CHECKING:
     from chassis.deadletters import StoredLetter
 
 dlq_app = typer.Typer(name="dlq", help="Messages that could not be handled: list, redrive.", no_args_is_help=True)
-console = Console(highlight=False)
 
 
 @dlq_app.command("list")
@@ -26,11 +24,13 @@ def dlq_list(
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
 ) -> None:
     """List dead letters with their reasons."""
-    table = Table("number", "when", "county", "service", "subject", "code", "reason", "job")
-    for stored in asyncio.run(_list(county, limit)):
+    table = listing("number", "when", "county", "service", "code", "reason", "job", whole=["number", "job"])
+    with servers():
+        letters = asyncio.run(_list(county, limit))
+    for stored in letters:
         letter = stored.letter
         when = letter.occurred_at.isoformat(timespec="seconds")
-        told = (letter.county, letter.service, letter.original_subject, letter.code, letter.reason)
+        told = (letter.county, letter.service, letter.code, letter.reason)
         table.add_row(str(stored.sequence), when, *told, str(letter.job_id or ""))
     console.print(table)
 
@@ -44,46 +44,41 @@ def dlq_redrive(
     """Send messages back: a job is queued again, another message goes to its subject again."""
     if bool(numbers) == bool(county):
         refuse("name dead letters by number, or a county, not both")
-    well = asyncio.run(_redrive(numbers or [], county))
+    with servers():
+        well = asyncio.run(_redrive(numbers or [], county))
     if not well:
         raise typer.Exit(1)
 
 
 async def _list(county: str | None, limit: int) -> "list[StoredLetter]":
-    from chassis.bus import connect
     from chassis.deadletters import list_dead_letters
 
-    client = await connect(nats_url(), name="dlq")
-    try:
+    async with bus("dlq") as client:
         return await list_dead_letters(client.jetstream(), county, limit)
-    finally:
-        await client.close()
 
 
 async def _redrive(numbers: list[int], county: str | None) -> bool:
     """Redrive each; says what became of it, and whether all were there."""
-    from chassis.bus import connect
     from chassis.database import Database
     from chassis.deadletters import list_dead_letters, redrive
     from chassis.errors import PermanentError
 
-    client = await connect(nats_url(), name="dlq")
     database = Database(database_url(), service="relay", pool_size=2)
     well = True
     try:
         await database.open()
-        if county is not None:
-            letters = await list_dead_letters(client.jetstream(), county, 100_000)
-            numbers = sorted(stored.sequence for stored in letters)
-        for number in numbers:
-            try:
-                outcome = await redrive(database, client.jetstream(), number)
-            except PermanentError as error:
-                print(f"{number}: {error.message} ({error.code})")
-                well = False
-            else:
-                print(f"{number}: {outcome.value}")
+        async with bus("dlq") as client:
+            if county is not None:
+                letters = await list_dead_letters(client.jetstream(), county, 100_000)
+                numbers = sorted(stored.sequence for stored in letters)
+            for number in numbers:
+                try:
+                    outcome = await redrive(database, client.jetstream(), number)
+                except PermanentError as error:
+                    print(f"{number}: {error.message} ({error.code})")
+                    well = False
+                else:
+                    print(f"{number}: {outcome.value}")
     finally:
         await database.close()
-        await client.close()
     return well

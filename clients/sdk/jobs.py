@@ -5,18 +5,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from clients.sdk.client import TerraFusion
 from clients.sdk.connection import gateway, refuse
+from clients.sdk.output import console, listing
 from contracts.api.jobs import Job
 from contracts.subjects import JobKind
 
 jobs_app = typer.Typer(name="jobs", help="Jobs: run, list, show, cancel, retry, results.", no_args_is_help=True)
-console = Console(highlight=False)
-_COLUMNS = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+_COLUMNS = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
 
 
 @jobs_app.command("run")
@@ -46,7 +44,7 @@ def jobs_list(
 ) -> None:
     """List jobs, newest first."""
     filters = {"county": county, "kind": kind, "status": status, "limit": str(min(limit, 100))}
-    table = Table("id", "kind", "county", "status", "progress", "created", "by")
+    table = listing("id", "kind", "county", "status", "progress", "created", "by", whole=["id"])
     with gateway() as client:
         for number, job in enumerate(client.jobs(**{name: value for name, value in filters.items() if value})):
             if number == limit:

