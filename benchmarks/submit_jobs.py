@@ -25,6 +25,7 @@ from threading import Thread
 
 import psutil
 
+from benchmarks.http_load import load, request_bytes
 from chassis.embedded.nats_server import EmbeddedNats
 from chassis.embedded.ports import free_port
 from chassis.embedded.postgres import EmbeddedPostgres
@@ -33,10 +34,6 @@ from chassis.streams import apply_streams
 from services.gateway.accounts import ensure_administrator
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "benchmarks"))
-
-from http_load import load, request_bytes  # noqa: E402
-
 GOAL = 0.5
 COUNTY_FILE = """\
 county: bench
@@ -158,7 +155,7 @@ def _run(folder: Path, url: str, nats_url: str, options: argparse.Namespace, sin
     }
     if not options.no_export:
         environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{sink_port}"
-    bare_command = ["-m", "uvicorn", "bare_submit:app", "--app-dir", "benchmarks", "--port", str(bare)]
+    bare_command = ["-m", "uvicorn", "benchmarks.bare_submit:app", "--port", str(bare)]
     bare_command += ["--log-level", "warning", "--no-access-log"]
     with (
         _server(["-m", "chassis.run", "gateway"], port=ours, environment=environment) as our_pid,

@@ -43,7 +43,13 @@ def job_answer(row: asyncpg.Record) -> Job:
 
 def new_job_answer(job: Mapping[str, Any], *, county: str, created_at: datetime) -> Job:
     """A job that has just been asked for."""
-    nothing_yet: dict[str, Any] = {"started_at": None, "finished_at": None, "error": None, "result": None, "artifacts": []}
+    nothing_yet: dict[str, Any] = {
+        "started_at": None,
+        "finished_at": None,
+        "error": None,
+        "result": None,
+        "artifacts": [],
+    }
     return Job.model_validate(
         {
             **nothing_yet,

@@ -1,6 +1,7 @@
 """The gateway's wiring: `python -m chassis.run gateway`."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -80,9 +81,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             ),
             hub=EventHub(client),
         )
-        async with app.state.gateway.hub.running():
-            log.info("service started")
-            yield
+        gc.collect()
+        gc.freeze()  # routes and models stay for good: let no later collection walk through them
+        log.info("service started")
+        yield
     await asyncio.to_thread(provider.shutdown)
 
 

@@ -1,4 +1,4 @@
-"""Live events of jobs: one subscription per process, a bounded queue per client, replay from the stream.
+"""Live events of jobs: at most one subscription per process, a bounded queue per client, replay from the stream.
 
 The hub hears what the JOBS stream republishes without the county, which carries the stream's sequence numbers and
 needs no state on the server. A gap in the numbers (the connection was lost) sends every client to the stream.
@@ -8,8 +8,8 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from uuid import UUID
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 ENDINGS = frozenset({JobFact.SUCCEEDED.value, JobFact.FAILED.value, JobFact.CANCELLED.value})
 QUEUE_EVENTS = 256
 _REPLAY_WAIT_SECONDS = 5.0
+_FLUSH_WAIT_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,34 +75,40 @@ class Follower:
 
 
 class EventHub:
-    """Hands each event to the clients that follow its job."""
+    """Hands each event to the clients that follow its job; listens while there are any."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._followers: dict[UUID, set[Follower]] = defaultdict(set)
         self._sequence: int | None = None
+        self._subscription: Subscription | None = None
+        self._changing = asyncio.Lock()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Listen while the process lives."""
-        subscription = await self._client.subscribe("job.*.*", cb=self._hear)
-        try:
-            yield
-        finally:
-            if not self._client.is_closed:
-                await subscription.unsubscribe()
-
-    @contextmanager
-    def following(self, job_id: UUID) -> Iterator[Follower]:
-        """The live events of one job."""
+    async def following(self, job_id: UUID) -> AsyncIterator[Follower]:
+        """The live events of one job, from now on."""
         follower = Follower()
         self._followers[job_id].add(follower)
         try:
+            await self._listen()
             yield follower
         finally:
             self._followers[job_id].discard(follower)
             if not self._followers[job_id]:
                 del self._followers[job_id]
+            await asyncio.shield(self._listen())
+
+    async def _listen(self) -> None:
+        """Have a subscription exactly while somebody follows; without the bus, clients look at the stream later."""
+        async with self._changing:
+            with contextlib.suppress(NatsError, OSError):
+                if self._followers and self._subscription is None:
+                    self._sequence = None
+                    self._subscription = await self._client.subscribe("job.*.*", cb=self._hear)
+                    await self._client.flush(timeout=_FLUSH_WAIT_SECONDS)
+                elif not self._followers and self._subscription is not None:
+                    subscription, self._subscription = self._subscription, None
+                    await subscription.unsubscribe()
 
     @property
     def followers(self) -> int:

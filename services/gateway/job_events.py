@@ -44,7 +44,7 @@ class JobEvents:
 
     async def __aiter__(self) -> AsyncIterator[JobFactSaid]:
         """Each event once and in order; ends with the fact that ended the job, or when the client is too slow."""
-        with self._hub.following(self._job_id) as follower:
+        async with self._hub.following(self._job_id) as follower:
             async for said in self._catch_up():
                 yield said
             while not self._ended and not follower.dropped:
