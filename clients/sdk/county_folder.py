@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import yaml
+from pydantic import ValidationError
 
 from chassis.counties import county_names, load_county, load_users, read_yaml
 from chassis.errors import TerraFusionError
-from chassis.settings import ServiceSettings
+from chassis.settings import REPOSITORY, ServiceSettings
 from clients.sdk.connection import refuse
 from contracts.mapping import CountyMappings
 from contracts.subjects import COUNTY_PATTERN
 
 TEMPLATES = {"pacs": "benton"}
+TEMPLATES_DIR = REPOSITORY / "deploy" / "counties"  # whichever folder the counties themselves are in
 
 
 def county_new(
@@ -26,7 +29,7 @@ def county_new(
 ) -> None:
     """Scaffold a county: county file, mappings and users, to be edited and checked."""
     settings = ServiceSettings()
-    if not re.match(COUNTY_PATTERN, name):
+    if not re.fullmatch(COUNTY_PATTERN, name):
         refuse(f"{name!r} is no county name: lower case letters, digits and _")
     if legacy_system not in TEMPLATES:
         refuse(f"{legacy_system!r} is no known legacy system: {', '.join(TEMPLATES)}")
@@ -34,9 +37,15 @@ def county_new(
     if folder.exists():
         refuse(f"{folder} is there already")
     template = TEMPLATES[legacy_system]
-    for path in sorted((settings.counties_dir / template).rglob("*.*")):
-        _copy(path, folder / path.relative_to(settings.counties_dir / template), template, name)
-    print(f"{folder}: edit county.yaml (EPSG, time zone, codes), then `terrafusion county check {name}`")
+    try:
+        for path in sorted((TEMPLATES_DIR / template).rglob("*.*")):
+            _copy(path, folder / path.relative_to(TEMPLATES_DIR / template), template, name)
+    except OSError as error:
+        refuse(f"{folder} cannot be written: {error.strerror}")
+    print(
+        f"{folder}: its state, EPSG, time zone, codes and tables are {template}'s: edit county.yaml and mappings.yaml,"
+    )
+    print(f"name its users in rbac/{name}_users.json, then `terrafusion county check {name}`")
     print(f"the source database is named by TERRAFUSION_SOURCE_{name.upper()}_PACS_URL")
 
 
@@ -66,7 +75,9 @@ def county_check(name: Annotated[str, typer.Argument(help="The county's name.")]
     for file, check in checks.items():
         try:
             check()
-        except (TerraFusionError, ValueError, OSError) as error:
+        except ValidationError as error:
+            faults.extend(f"{file}: {fault}" for fault in _faults(error))
+        except (TerraFusionError, ValueError, OSError, yaml.YAMLError) as error:
             faults.append(f"{file}: {error}")
         else:
             print(f"ok  {file}")
@@ -74,3 +85,9 @@ def county_check(name: Annotated[str, typer.Argument(help="The county's name.")]
         print(fault, file=sys.stderr)
     if faults:
         raise typer.Exit(1)
+
+
+def _faults(error: ValidationError) -> list[str]:
+    """What is wrong and where, without the values: a file of users may hold what nobody should read."""
+    found = error.errors(include_input=False, include_url=False)
+    return [f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}" for fault in found]

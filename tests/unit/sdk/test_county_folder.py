@@ -1,0 +1,58 @@
+"""`terrafusion county new` and `county check`."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from clients.sdk.cli import app
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def counties(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TERRAFUSION_COUNTIES_DIR", str(tmp_path))
+    assert runner.invoke(app, ["county", "new", "yakima"]).exit_code == 0
+    return tmp_path
+
+
+def test_a_county_is_scaffolded_in_a_folder_of_counties_that_was_empty(counties: Path) -> None:
+    assert {path.name for path in (counties / "yakima").rglob("*.*")} == {
+        "county.yaml",
+        "mappings.yaml",
+        "yakima_users.json",
+    }
+    assert runner.invoke(app, ["county", "check", "yakima"]).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["../evil", "Upper", "yakima\n", "y", ""])
+def test_a_name_that_is_none_is_refused(counties: Path, name: str) -> None:
+    assert runner.invoke(app, ["county", "new", name]).exit_code == 1
+    assert [path.name for path in counties.iterdir()] == ["yakima"]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("county.yaml", "name: [\n", "county.yaml: while parsing"),
+        ("county.yaml", "", "county.yaml: "),
+        ("mappings.yaml", "pairs: 1\n", "mappings.yaml: pairs"),
+        ("rbac/yakima_users.json", "{", "rbac/yakima_users.json: "),
+    ],
+)
+def test_a_fault_is_named_with_its_file(counties: Path, file: str, text: str, told: str) -> None:
+    (counties / "yakima" / file).write_text(text)
+    outcome = runner.invoke(app, ["county", "check", "yakima"])
+    assert outcome.exit_code == 1
+    assert isinstance(outcome.exception, SystemExit)
+    assert told in outcome.stderr
+
+
+def test_a_password_in_a_users_file_is_refused_and_not_shown(counties: Path) -> None:
+    users = counties / "yakima" / "rbac" / "yakima_users.json"
+    users.write_text('[{"username": "a", "roles": ["assessor"], "password": "hunter2hunter2"}]')
+    outcome = runner.invoke(app, ["county", "check", "yakima"])
+    assert outcome.exit_code == 1
+    assert "0.password" in outcome.stderr
+    assert "hunter2" not in outcome.output
