@@ -99,7 +99,7 @@ class EmbeddedNats:
     def start(self) -> None:
         """Start the server; JetStream answers when this returns.
 
-        Raises `EmbeddedServerError`: port_taken, data_dir_in_use, binaries_missing, start_failed.
+        Raises `EmbeddedServerError`: port_taken, data_dir_damaged, data_dir_in_use, binaries_missing, start_failed.
         """
         with self._guard:
             if self.is_running():
@@ -213,8 +213,15 @@ class EmbeddedNats:
     def _await_ready(self, child: Child) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while child.is_running():
-            if self._get("/healthz").get("status") == "ok" and self._is_ours():
+            health = self._get("/healthz")
+            if health.get("status") == "ok" and self._is_ours():
                 return
+            if "could not be recovered" in str(health.get("error")) and "Server is ready" in child.log_text():
+                raise EmbeddedServerError(
+                    "data_dir_damaged",
+                    f"{self.store_dir} is damaged: {health['error']}. Moved away, it is made anew without the events"
+                    " and dead letters of the past; jobs are in PostgreSQL and are published again",
+                )
             if time.monotonic() > deadline:
                 message = f"NATS was not ready after {_START_SECONDS:.0f} s:\n{child.last_lines()}"
                 raise EmbeddedServerError("start_failed", message)

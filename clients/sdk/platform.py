@@ -142,6 +142,7 @@ class Platform:
     def start_services(self, environment: Mapping[str, str] | None = None) -> None:
         """An administrator, then every service; returns when each is ready."""
         self.environment = self._settings() | dict(environment or {})
+        (self.folder / "storage").mkdir(mode=0o700, exist_ok=True)  # reports and exports are not for every account
         self.ensure_administrator()
         for name in self.services:
             wanted = self.gateway_port if name == "gateway" else None
@@ -157,8 +158,11 @@ class Platform:
         path = self.folder / "credentials.json"
         if not path.exists():
             write_private(path, json.dumps({"username": ADMINISTRATOR, "password": secrets.token_urlsafe(18)}))
-        found: dict[str, str] = json.loads(path.read_text())
-        return found
+        try:
+            found = json.loads(path.read_text())
+            return {name: str(found[name]) for name in ("username", "password")}
+        except (ValueError, LookupError, TypeError) as error:
+            raise PlatformError(f"{path} is damaged: remove it, and new credentials are made") from error
 
     def ensure_administrator(self) -> None:
         """Let the credentials of the file be those of a system administrator."""
@@ -231,7 +235,7 @@ class Platform:
 
     def _start(self, process: Process) -> None:
         logs = self.folder / "logs"
-        logs.mkdir(exist_ok=True)
+        logs.mkdir(mode=0o700, exist_ok=True)
         process.child = spawn(
             [sys.executable, "-m", "chassis.run", process.name],
             log=logs / f"{process.name}.log",

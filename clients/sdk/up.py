@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SEED_COUNTY = "synthetic_wa"
 SEED_PARCELS = 3000
+_DAMAGED = frozenset({"data_dir_damaged", "data_dir_version"})
 console = Console(highlight=False)
 
 
@@ -46,6 +47,8 @@ def up_command(
             console.print("stopping …")
     except (PlatformError, EmbeddedServerError) as error:
         print(f"terrafusion up: {error}", file=sys.stderr)  # not through rich: logs hold brackets
+        if isinstance(error, EmbeddedServerError) and error.code in _DAMAGED:
+            print(f"a copy of {folder} from before, put in its place, mends it", file=sys.stderr)
         sys.exit(1)
 
 

@@ -57,6 +57,16 @@ async def test_streams_outlive_a_stop_and_a_kill(folder: Path) -> None:
         assert await _stored(another) == b"still here"
 
 
+async def test_a_damaged_stream_is_said_at_once(folder: Path) -> None:
+    with EmbeddedNats(folder / "nats") as server:
+        await _store(server, b"x")
+    for path in (folder / "nats").rglob("streams/*/meta.inf"):
+        path.write_text("garbage")
+    refusal = _refusal(EmbeddedNats(folder / "nats"))
+    assert refusal.code == "data_dir_damaged"
+    assert "could not be recovered" in refusal.message
+
+
 async def test_only_the_password_lets_in_and_only_its_owner_reads_it(folder: Path) -> None:
     with EmbeddedNats(folder / "nats") as server:
         with pytest.raises(nats.errors.Error, match="Authorization Violation"):

@@ -72,3 +72,10 @@ def test_a_file_in_place_of_the_folder_is_said_plainly(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(PlatformError, match="cannot be the platform's folder"):
         Platform(path).__enter__()
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"username": "admin"}', '"x"'])
+def test_damaged_credentials_are_said_plainly(tmp_path: Path, text: str) -> None:
+    (tmp_path / "credentials.json").write_text(text)
+    with pytest.raises(PlatformError, match="is damaged: remove it"):
+        Platform(tmp_path).credentials()
