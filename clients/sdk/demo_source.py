@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from chassis.embedded.databases import create_database
 from clients.sdk.platform import Platform
 
 if TYPE_CHECKING:
@@ -70,9 +71,7 @@ class SyntheticSource:
             write_truth,
         )
 
-        server = self.platform.postgres
-        assert server is not None
-        self.owner_url = server.create_database(self.pair)
+        self.owner_url = create_database(self.platform.database_url, self.pair)
         path = self.platform.folder / self.county / "truth.json"
         if keep and path.exists():
             self.truth = read_truth(path)

@@ -171,7 +171,7 @@ def test_changes_cannot_be_played_twice(postgres: DatabaseServer) -> None:
 
 def test_every_write_moves_the_stamp_and_nothing_below_the_watermark_is_missed(postgres: DatabaseServer) -> None:
     watermark = "SELECT dbo.min_active_rowversion()"
-    newest = 'SELECT max("tsRowVersion") FROM dbo.property_val'
+    newest = 'SELECT "tsRowVersion" FROM dbo.property_val ORDER BY 1 DESC LIMIT 1'
     write = "UPDATE dbo.property_val SET market = market + 1 WHERE prop_val_yr = 2026 AND prop_id = %s"
     with made_source(postgres) as (url, _):
         ids = _one(url, "SELECT min(prop_id), max(prop_id) FROM dbo.property")
