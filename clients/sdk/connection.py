@@ -51,17 +51,17 @@ def _runs(pid: int) -> bool:
 
 def database_url() -> str:
     """The operational database."""
-    return _setting("TERRAFUSION_OPERATIONAL_DB_URL", "database_url")
+    return _setting("TERRAFUSION_OPERATIONAL_DB_URL", "database_url", ("postgresql", "postgres"))
 
 
 def nats_url() -> str:
     """The message bus."""
-    return _setting("TERRAFUSION_NATS_URL", "nats_url")
+    return _setting("TERRAFUSION_NATS_URL", "nats_url", ("nats", "tls"))
 
 
 def gateway_url() -> str:
     """The gateway."""
-    return _setting("TERRAFUSION_GATEWAY_URL", "gateway_url")
+    return _setting("TERRAFUSION_GATEWAY_URL", "gateway_url", ("http", "https"))
 
 
 @contextmanager
@@ -119,8 +119,10 @@ def _credentials() -> dict[str, str]:
     return found
 
 
-def _setting(variable: str, name: str) -> str:
+def _setting(variable: str, name: str, schemes: tuple[str, ...]) -> str:
     value = os.environ.get(variable) or running_platform().get(name)
     if not value:
         refuse(f"set {variable}, or run `terrafusion up` on this machine first")
+    if str(value).partition("://")[0].partition("+")[0] not in schemes:  # postgresql+asyncpg:// is SQLAlchemy's way
+        refuse(f"{variable} is no URL that begins with {schemes[0]}://")
     return str(value)

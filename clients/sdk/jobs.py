@@ -86,10 +86,16 @@ def jobs_results(
     with gateway() as client:
         console.print_json(client.results(job_id).model_dump_json())
         if save is not None:
-            save.mkdir(parents=True, exist_ok=True)
-            job = client.job(job_id)
-            for artifact in job.artifacts:
-                print(client.download(job, artifact.name, save / artifact.name))
+            _save(client, client.job(job_id), save)
+
+
+def _save(client: TerraFusion, job: Job, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for artifact in job.artifacts:
+            print(client.download(job, artifact.name, folder / artifact.name))
+    except OSError as error:
+        refuse(f"{folder} cannot be written: {error.strerror}")
 
 
 def watch_job(client: TerraFusion, job: Job) -> Job:

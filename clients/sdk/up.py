@@ -33,9 +33,7 @@ def up_command(
     from chassis.embedded.errors import EmbeddedServerError
     from clients.sdk.platform import Platform, PlatformError
 
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: ended.set())
+    interrupt_once()
     try:
         with Platform(folder, gateway_port=port) as platform:
             environment = seed_source(platform) if seed else {}
@@ -43,13 +41,28 @@ def up_command(
             if seed:
                 synchronize_seed(platform)
             announce(platform)
-            ended.wait()
-            console.print("stopping …")
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        console.print("stopped")
     except (PlatformError, EmbeddedServerError) as error:
         print(f"terrafusion up: {error}", file=sys.stderr)  # not through rich: logs hold brackets
         if isinstance(error, EmbeddedServerError) and error.code in _DAMAGED:
             print(f"a copy of {folder} from before, put in its place, mends it", file=sys.stderr)
         sys.exit(1)
+
+
+def interrupt_once() -> None:
+    """Let the first signal that asks for the end interrupt whatever is going on, and the next ones not its end."""
+    asked = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        if not asked.is_set():
+            asked.set()
+            console.print("stopping …")
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
 
 
 def announce(platform: "Platform") -> None:

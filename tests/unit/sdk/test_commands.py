@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from chassis.deadletters import StoredLetter
-from clients.sdk import connection, dead_letters
+from clients.sdk import connection, dead_letters, up
 from clients.sdk.cli import app
 from contracts.events.chassis import DeadLettered
 
@@ -99,3 +101,35 @@ def test_a_damaged_description_is_said_plainly(
 @pytest.mark.parametrize("port", ["0", "99999", "-1"])
 def test_a_port_that_cannot_be_is_refused(port: str) -> None:
     assert runner.invoke(app, ["up", "--port", port]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("variable", "read"),
+    [
+        ("TERRAFUSION_OPERATIONAL_DB_URL", connection.database_url),
+        ("TERRAFUSION_NATS_URL", connection.nats_url),
+        ("TERRAFUSION_GATEWAY_URL", connection.gateway_url),
+    ],
+)
+def test_a_setting_that_is_no_url_is_refused_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, read: Callable[[], str]
+) -> None:
+    monkeypatch.setenv(variable, "nonsense-with-a-password")
+    with pytest.raises(SystemExit):
+        read()
+    told = capsys.readouterr().err
+    assert variable in told
+    assert "password" not in told
+
+
+def test_the_first_signal_interrupts_and_the_next_does_not() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        up.interrupt_once()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGHUP) is signal.getsignal(signal.SIGTERM)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
