@@ -175,7 +175,7 @@ async def _parse(msg: Any) -> None:
     """Decode the body here, where a broken one is told from a failure of the handler."""
     try:
         await msg.decode()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PermanentError("message_invalid", "the body is not what its content type says") from error
 
 

@@ -87,6 +87,14 @@ async def forget_deliveries(connection: Any, *, older_than: timedelta) -> int:
     return int(str(status).rsplit(" ", 1)[1])
 
 
+#: a job of the same county and kind that could start now and comes before this one
+_MORE_URGENT = (
+    "SELECT FROM chassis.job AS other WHERE other.county = $1 AND other.kind = job.kind AND other.status = 'queued'"
+    " AND other.priority <> 'low' AND (job.priority = 'low' OR job.priority = 'normal' AND other.priority = 'high')"
+    " AND (other.not_before IS NULL OR other.not_before <= now())"
+)
+
+
 async def claim_job(
     connection: Any,
     county: str,
@@ -98,19 +106,20 @@ async def claim_job(
     failures_allowed: int = 1_000_000,
     started: OutboxMessage | None = None,
 ) -> Row | None:
-    """Take a job that waits, or one whose worker has been silent for longer than the lease.
+    """Take a job that waits while none more urgent does, or one whose worker was silent for longer than the lease.
 
     `started` tells of it and is stored in the same statement where the start turns out to be the `attempt`
     that it speaks of and not the last straw; `told` says whether.
     """
     message = started or OutboxMessage(job_id, county, "", {}, "")
     return await connection.fetchrow(  # type: ignore[no-any-return]
-        "WITH claimed AS ("
+        "WITH claimed AS ("  # noqa: S608 both parts are constants of ours
         " UPDATE chassis.job SET status = 'running', attempt = attempt + 1, owner = $3, heartbeat_at = now(),"
         "  failures = failures + (status = 'running')::int, not_before = NULL,"
         "  started_at = coalesce(started_at, now())"
         " WHERE county = $1 AND id = $2 AND ("
-        "  (status = 'queued' AND (not_before IS NULL OR not_before <= now() + interval '100 milliseconds'))"
+        "  (status = 'queued' AND (not_before IS NULL OR not_before <= now() + interval '100 milliseconds')"
+        f"   AND NOT EXISTS ({_MORE_URGENT}))"
         "  OR (status = 'running' AND heartbeat_at < now() - $4::interval))"
         " RETURNING id, county, kind, attempt, failures, requested_by, deadline, parameters"
         "), told AS ("
@@ -182,7 +191,9 @@ async def succeed_job(
     ended = await connection.fetchval(
         "WITH ended AS ("
         " UPDATE chassis.job SET status = 'succeeded', result = $4, artifacts = $5, error = NULL,"
-        "  finished_at = now(), heartbeat_at = NULL"
+        "  finished_at = clock_timestamp(), heartbeat_at = NULL,"
+        "  progress = CASE WHEN progress ->> 'total' IS NULL THEN progress"
+        "   ELSE progress || jsonb_build_object('done', progress -> 'total') END"
         " WHERE county = $1 AND id = $2 AND attempt = $3 AND status = 'running' RETURNING id"
         "), told AS ("
         " INSERT INTO chassis.outbox (id, county, subject, headers, body)"

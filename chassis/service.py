@@ -9,7 +9,7 @@ from typing import Any
 
 from faststream import ContextRepo
 from faststream.asgi import AsgiFastStream, AsgiResponse, get
-from faststream.nats import JStream, NatsBroker, PullSub
+from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from faststream.specification import AsyncAPI
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
@@ -18,6 +18,7 @@ from prometheus_client import make_asgi_app
 from chassis import logs, telemetry
 from chassis.bus import JOBS_STREAM, build_broker, connect
 from chassis.database import Database
+from chassis.errors import PermanentError
 from chassis.jobs import JobDefinition, JobRouter, Tools
 from chassis.middleware import Deliveries
 from chassis.migrations import require_current
@@ -106,7 +107,9 @@ class Service:
         self.workers.append(worker)
         kind = definition.kind.value
 
-        async def run_job(requested: JobRequested) -> None:
+        async def run_job(requested: JobRequested, message: NatsMessage) -> None:
+            if message.raw_message.subject != requested.subject:
+                raise PermanentError("subject_mismatch", "the command names another county or kind than its subject")
             await worker.receive(requested)
 
         async def cancel_job(asked: JobCancelRequested) -> None:

@@ -49,6 +49,7 @@ job = Table(
     Column("finished_at", DateTime(timezone=True)),
     UniqueConstraint("county", "requested_by", "idempotency_key", name="job_idempotency_key"),
     Index("job_unended", "status", "published_at", postgresql_where=text("finished_at IS NULL")),
+    Index("job_urgent", "county", "kind", "priority", postgresql_where=text("status = 'queued' AND priority <> 'low'")),
     Index("job_newest", "county", text("created_at DESC"), text("id DESC")),
 )
 

@@ -37,6 +37,7 @@ from contracts.events.jobs import JobCancelled, JobFailed, JobRequested, JobStar
 from contracts.subjects import JobFact, job_subject
 
 log = logging.getLogger(__name__)
+OUTRANKED_WAIT_SECONDS = 0.5  # a job that could start now lets more urgent ones go first
 
 
 class Worker:
@@ -115,7 +116,7 @@ class Worker:
             raise PermanentError("job_unknown", f"there is no job {requested.job_id} in {requested.county}")
         lease_seconds = self.settings.job_lease.total_seconds()
         if found["status"] == "queued":
-            raise RetryLaterError(max(found["wait_seconds"], 0.05))
+            raise RetryLaterError(found["wait_seconds"] or OUTRANKED_WAIT_SECONDS)
         silent_seconds = lease_seconds if found["silent_seconds"] is None else found["silent_seconds"]
         if found["status"] == "cancelling" and silent_seconds >= lease_seconds:
             await self._end_cancelled(unit, requested, found["attempt"])

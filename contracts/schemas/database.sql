@@ -829,6 +829,10 @@ CREATE INDEX job_newest ON chassis.job USING btree (county, created_at DESC, id 
 
 CREATE INDEX job_unended ON chassis.job USING btree (status, published_at) WHERE (finished_at IS NULL);
 
+-- Name: job_urgent; Type: INDEX; Schema: chassis; Owner: -
+
+CREATE INDEX job_urgent ON chassis.job USING btree (county, kind, priority) WHERE ((status = 'queued'::text) AND (priority <> 'low'::text));
+
 -- Name: refresh_token_session; Type: INDEX; Schema: gateway; Owner: -
 
 CREATE INDEX refresh_token_session ON gateway.refresh_token USING btree (session);

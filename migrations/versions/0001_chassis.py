@@ -68,6 +68,9 @@ def create_job() -> None:
         schema="chassis",
     )
     op.execute("CREATE INDEX job_unended ON chassis.job (status, published_at) WHERE finished_at IS NULL")
+    op.execute(
+        "CREATE INDEX job_urgent ON chassis.job (county, kind, priority) WHERE status = 'queued' AND priority <> 'low'"
+    )
     op.execute("CREATE INDEX job_newest ON chassis.job (county, created_at DESC, id DESC)")
 
 

@@ -66,6 +66,7 @@ class Office:
         deadline: datetime | None = None,
         traceparent: str | None = None,
         publish: bool = True,
+        priority: str = "normal",
         **parameters: Any,
     ) -> UUID:
         """One unit of work: the job's row and its command."""
@@ -73,13 +74,14 @@ class Office:
         async with self.database.begin(county) as unit:
             row = await unit.connection.fetchrow(
                 "INSERT INTO chassis.job (county, id, kind, parameters, request_digest, requested_by, deadline,"
-                " traceparent) VALUES ($1, $2, $3, $4, 'x', 'tester', $5, $6) RETURNING *",
+                " traceparent, priority) VALUES ($1, $2, $3, $4, 'x', 'tester', $5, $6, $7) RETURNING *",
                 county,
                 job_id,
                 kind,
                 parameters,
                 deadline,
                 traceparent,
+                priority,
             )
             if publish:
                 unit.publish_message(job_requested(row, service="gateway", first=True))

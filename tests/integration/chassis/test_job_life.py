@@ -20,6 +20,7 @@ from chassis.jobs import JobRouter, RunningJob, running_job
 from chassis.requests import job_requested
 from chassis.service import Service
 from tests.support.jobs import COUNTY, Office, running, settings_for
+from tests.support.waiting import eventually
 
 router = JobRouter()
 starts: Counter[UUID] = Counter()
@@ -47,6 +48,12 @@ async def succeed(job: RunningJob, parameters: Parameters) -> None:
     await job.progress(2, 2, "steps")
     await job.store("answer.txt", b"42", media_type="text/plain")
     async with job.completing({"answer": 42}):
+        pass
+
+
+async def succeed_early(job: RunningJob, parameters: Parameters) -> None:
+    await job.progress(1, 3, "steps")
+    async with job.completing({}):
         pass
 
 
@@ -108,6 +115,7 @@ async def commit_slowly(job: RunningJob, parameters: Parameters) -> None:
 
 MODES = {
     "succeed": succeed,
+    "succeed_early": succeed_early,
     "refuse": refuse,
     "falter": falter,
     "crash": crash,
@@ -142,6 +150,41 @@ async def test_a_job_succeeds(office: Office) -> None:
     assert facts == ["requested", "started", "progressed", "progressed", "succeeded"]
     await office.idle()
     assert await office.letters(job["id"]) == []
+
+
+async def test_a_job_that_succeeded_has_come_all_the_way(office: Office) -> None:
+    job = await office.ended(await office.submit(mode="succeed_early"))
+    assert job["progress"] == {"done": 3, "total": 3, "unit": "steps", "message": ""}
+    assert job["finished_at"] > job["started_at"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("high", "normal"), ("normal", "low"), ("high", "low")])
+async def test_a_more_urgent_job_goes_first(office: Office, first: str, second: str) -> None:
+    urgent = await office.submit(priority=first, publish=False)
+    other = await office.submit(priority=second)
+
+    async def was_returned() -> bool:
+        return bool((await office.jetstream.consumer_info("JOBS", "market")).num_redelivered)
+
+    await eventually(was_returned, "the less urgent job's message was returned")
+    assert (await office.job(other))["status"] == "queued"
+    await publish_request(office, urgent)
+    ended = [await office.ended(job_id) for job_id in (urgent, other)]
+    assert [job["status"] for job in ended] == ["succeeded", "succeeded"]
+    assert ended[0]["started_at"] < ended[1]["started_at"]
+
+
+async def test_a_command_for_another_county_than_its_subjects_is_set_aside(office: Office) -> None:
+    job_id = await office.submit(publish=False)
+    before = len(await office.letters())
+    message = job_requested(await office.job(job_id), service="gateway")
+    await office.jetstream.publish("job.market.requested.yakima", message.body.encode(), headers=message.headers)
+    await office.idle()
+    (letter,) = (await office.letters())[before:]
+    assert b'"code":"subject_mismatch"' in letter.data
+    assert (await office.job(job_id))["status"] == "queued"
+    await publish_request(office, job_id, copy=1)
+    assert (await office.ended(job_id))["status"] == "succeeded"
 
 
 async def test_a_heartbeat_that_meets_the_jobs_own_end_lets_it_be(
@@ -333,6 +376,7 @@ async def test_a_cancellation_of_a_dead_workers_job_is_carried_out(office: Offic
         (b"{garbage", {}, "message_invalid"),
         (b"{garbage", {"content-type": "application/json"}, "message_invalid"),
         (b"\xff\xfe\x00", {"content-type": "application/json"}, "message_invalid"),
+        (b"[" * 100_000, {"content-type": "application/json"}, "message_invalid"),
         (b'{"job_id": 7}', {"content-type": "application/json"}, "message_invalid"),
     ],
 )
