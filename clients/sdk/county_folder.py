@@ -19,6 +19,12 @@ from contracts.mapping import CountyMappings
 from contracts.subjects import COUNTY_PATTERN
 
 TEMPLATES = {"pacs": "benton"}
+#: what no county has from another: `county check` refuses them until somebody has set them
+UNSET = {
+    "state": "null  # two letters",
+    "epsg": "null  # the code of the CRS that the county's parcels are in",
+    "time_zone": "null  # an IANA name, such as America/Los_Angeles",
+}
 TEMPLATES_DIR = REPOSITORY / "deploy" / "counties"  # whichever folder the counties themselves are in
 
 
@@ -42,9 +48,7 @@ def county_new(
             _copy(path, folder / path.relative_to(TEMPLATES_DIR / template), template, name)
     except OSError as error:
         refuse(f"{folder} cannot be written: {error.strerror}")
-    print(
-        f"{folder}: its state, EPSG, time zone, codes and tables are {template}'s: edit county.yaml and mappings.yaml,"
-    )
+    print(f"{folder}: set state, EPSG and time zone in county.yaml; its codes and tables are {template}'s: edit them,")
     print(f"name its users in rbac/{name}_users.json, then `terrafusion county check {name}`")
     print(f"the source database is named by TERRAFUSION_SOURCE_{name.upper()}_PACS_URL")
 
@@ -55,8 +59,10 @@ def _copy(source: Path, target: Path, template: str, name: str) -> None:
     if target.suffix == ".json":
         target.write_text(json.dumps([], indent=2) + "\n")  # another county's users are nobody's here
         return
-    text = source.read_text()
-    target.write_text(text.replace(template, name).replace(template.title(), name.replace("_", " ").title()))
+    text = source.read_text().replace(template, name).replace(template.title(), name.replace("_", " ").title())
+    for key, unset in UNSET.items():
+        text = re.sub(rf"(?m)^{key}: .*$", f"{key}: {unset}", text)
+    target.write_text(text)
 
 
 def county_check(name: Annotated[str, typer.Argument(help="The county's name.")]) -> None:

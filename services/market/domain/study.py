@@ -58,7 +58,8 @@ def study_market(
 ) -> MarketStudy:
     """The study of sales in the period; sales in none of the segments are in no part of it.
 
-    Refuses (`too_few_sales`) fewer than 30 usable sales, with the counts of those refused.
+    Refuses (`too_few_sales`) fewer than 30 usable sales, with the counts of those refused, and segments that
+    have none.
     """
     kept, refused = screen_sales(sales, rules)
     if kept.height < MINIMUM_SALES:
@@ -69,6 +70,12 @@ def study_market(
         )
     found = [_segment(segment.name, _of_segment(kept, segment)) for segment in segments]
     main = max(found, key=lambda segment: segment.sales)
+    if not main.sales:
+        raise MarketRefusedError(
+            "too_few_sales",
+            "no segment that was asked for has a usable sale",
+            {"segments": [segment.name for segment in segments], "sales": 0, "refused": refused},
+        )
     return MarketStudy(
         county=county,
         from_date=rules.from_date,

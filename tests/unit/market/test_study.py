@@ -111,6 +111,13 @@ def test_too_few_sales_are_refused_with_counts() -> None:
     assert refusal.value.details == {"sales": 29, "needed": 30, "refused": {"not_qualified": 11}}
 
 
+def test_segments_without_a_sale_are_refused() -> None:
+    with pytest.raises(MarketRefusedError) as refusal:
+        study(planted_sales(count=80), segments=[Segment("99", ("99",))])
+    assert refusal.value.code == "too_few_sales"
+    assert refusal.value.details["segments"] == ["99"]
+
+
 def test_sales_of_one_month_have_no_trend_and_say_why() -> None:
     made = study(planted_sales(count=80, days=20))
     assert made.monthly_trend_percent is None

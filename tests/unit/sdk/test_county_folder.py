@@ -23,6 +23,15 @@ def test_a_county_is_scaffolded_in_a_folder_of_counties_that_was_empty(counties:
         "mappings.yaml",
         "yakima_users.json",
     }
+
+
+def test_a_scaffold_is_refused_until_state_crs_and_time_zone_are_set(counties: Path) -> None:
+    outcome = runner.invoke(app, ["county", "check", "yakima"])
+    assert outcome.exit_code == 1
+    assert all(f"county.yaml: {key}" in outcome.stderr for key in ("state", "epsg", "time_zone"))
+    path = counties / "yakima" / "county.yaml"
+    filled = path.read_text().replace("state: null", "state: WA").replace("epsg: null", "epsg: 2927")
+    path.write_text(filled.replace("time_zone: null", "time_zone: America/Los_Angeles"))
     assert runner.invoke(app, ["county", "check", "yakima"]).exit_code == 0
 
 
