@@ -24,7 +24,12 @@ def _load(path: Path, _changed_ns: int) -> County:
     try:
         return County.model_validate(read_yaml(path))
     except ValidationError as error:
-        raise PermanentError("county_file_invalid", f"{path.name} of {path.parent.name}: {error}") from error
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise PermanentError(
+            "county_file_invalid",
+            f"{path.name} of {path.parent.name}: {'; '.join(faults)}",
+            details={"faults": faults},
+        ) from error
 
 
 def load_county(counties_dir: Path, county: str) -> County:

@@ -11,10 +11,11 @@ import typer
 import yaml
 from pydantic import ValidationError
 
-from chassis.counties import county_names, load_county, load_users, read_yaml
+from chassis.counties import county_names, load_users, read_yaml
 from chassis.errors import TerraFusionError
 from chassis.settings import REPOSITORY, ServiceSettings
 from clients.sdk.connection import refuse
+from contracts.county import County
 from contracts.mapping import CountyMappings
 from contracts.subjects import COUNTY_PATTERN
 
@@ -72,7 +73,7 @@ def county_check(name: Annotated[str, typer.Argument(help="The county's name.")]
     if name not in county_names(settings.counties_dir):
         refuse(f"there is no {settings.counties_dir / name / 'county.yaml'}")
     checks: dict[str, Callable[[], object]] = {
-        "county.yaml": lambda: load_county(settings.counties_dir, name),
+        "county.yaml": lambda: County.model_validate(read_yaml(settings.counties_dir / name / "county.yaml")),
         "mappings.yaml": lambda: CountyMappings.model_validate(
             read_yaml(settings.counties_dir / name / "mappings.yaml")
         ),
