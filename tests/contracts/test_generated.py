@@ -63,6 +63,7 @@ def test_a_generated_file_is_fresh(name: str) -> None:
     assert path.read_text() == generated()[name], f"{name} is not what the code says: run `make contracts`"
 
 
+@pytest.mark.slow
 def test_another_environment_generates_the_same() -> None:
     program = (
         "from clients.sdk.generate_contracts import documents; print(documents()['contracts/schemas/asyncapi.json'])"

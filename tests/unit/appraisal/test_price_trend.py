@@ -32,6 +32,7 @@ def market(
     return price, month, np.column_stack([log_area, indicator_columns(place)])
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.floats(min_value=-2, max_value=2), st.integers(min_value=0, max_value=1_000))
 def test_a_planted_trend_is_recovered_though_the_mix_changes(monthly_percent: float, seed: int) -> None:

@@ -48,6 +48,7 @@ def market(n: int, *, seed: int = 5, noise: float = 0.15, slope: float = 0.0) ->
     return price * ratio, price
 
 
+@pytest.mark.slow
 @given(sales, st.floats(min_value=0.05, max_value=20))
 def test_uniformity_does_not_depend_on_the_level(drawn: list[tuple[int, float]], factor: float) -> None:
     estimate, price = columns(drawn)
@@ -58,6 +59,7 @@ def test_uniformity_does_not_depend_on_the_level(drawn: list[tuple[int, float]],
         assert getattr(after, name) == pytest.approx(factor * getattr(before, name), rel=1e-9)
 
 
+@pytest.mark.slow
 @given(sales, st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(drawn: list[tuple[int, float]], random: object) -> None:
     before = few(*columns(drawn))
@@ -89,6 +91,7 @@ def test_json_holds_every_key_and_no_nan(drawn: list[tuple[int, float]]) -> None
     assert set(found) == {"n", *STATISTICS, *(f"{name}_interval" for name in STATISTICS)}
 
 
+@pytest.mark.slow
 @given(sales, st.integers(min_value=2, max_value=6))
 def test_a_study_of_every_sale_repeated_keeps_its_point_statistics(drawn: list[tuple[int, float]], times: int) -> None:
     estimate, price = columns(drawn)
@@ -122,6 +125,7 @@ def test_a_planted_slope_is_recovered_as_prb_and_every_index_says_regressive() -
     assert study.vei_interval[1] < 0
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     truth = ratio_study(*market(200_000, seed=1), resamples=1)
     covered = dict.fromkeys(STATISTICS, 0)

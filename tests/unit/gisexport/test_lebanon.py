@@ -20,6 +20,8 @@ from services.gisexport.domain.size import LayerSize, estimate_bytes
 from tests.support.shared_data import shared_data
 from tests.unit.gisexport.conftest import Export
 
+pytestmark = pytest.mark.slow
+
 COUNTY_CRS = "EPSG:3437"  # New Hampshire, US survey feet
 FIELDS = [
     "parcel_id",

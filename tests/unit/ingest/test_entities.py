@@ -211,6 +211,7 @@ counties = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(counties, counties)
 def test_what_is_rebuilt_for_changed_rows_is_all_that_changed(

@@ -140,6 +140,7 @@ def test_about_one_change_per_120_parcels_and_one_fact_per_object(made: tuple[Fr
     }
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**32 - 1), st.integers(300, 2_000))
 @settings(max_examples=12, deadline=None)
 def test_the_planted_rows_are_all_the_dirt_there_is(seed: int, parcels: int) -> None:

@@ -40,6 +40,7 @@ def test_median_price_falls_with_the_mix_while_the_index_rises() -> None:
     assert last.median_price_usd < first.median_price_usd
 
 
+@pytest.mark.slow
 def test_interval_of_the_trend_holds_the_truth_about_as_often_as_it_says() -> None:
     held = 0
     for seed in range(40):

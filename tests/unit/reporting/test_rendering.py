@@ -79,6 +79,7 @@ def test_a_countys_text_is_never_markup(hostile_study: Document) -> None:
     assert "*bold*" in shown
 
 
+@pytest.mark.slow
 def test_a_long_table_is_cut_in_the_pdf_says_so_and_brings_the_workbook() -> None:
     rendered = render(long_document(MOST_TABLE_ROWS + 5), "pdf")
     assert [file.name for file in rendered.files] == ["ratio_study.pdf", "ratio_study.xlsx"]

@@ -3,11 +3,14 @@
 from datetime import date
 
 import polars as pl
+import pytest
 
 from services.valuation.domain.evaluation import evaluate
 from services.valuation.domain.properties import UseCodes
 from services.valuation.domain.sales import Sales, to_sales
 from tests.support.shared_data import shared_data
+
+pytestmark = pytest.mark.slow
 
 
 def king_county() -> Sales:

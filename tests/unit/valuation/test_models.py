@@ -18,6 +18,8 @@ from services.valuation.domain.sales import Sales, TrainingSales, to_sales
 from tests.support.planted_market import planted_sales
 from tests.unit.valuation.conftest import VALUED_AT
 
+pytestmark = pytest.mark.slow
+
 EVERY = sorted(MODELS)
 
 
