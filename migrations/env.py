@@ -1,7 +1,9 @@
 """Alembic's environment: every schema that a `tables.py` declares, and no other."""
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from alembic import context
 from sqlalchemy import MetaData, create_engine, pool
@@ -13,11 +15,15 @@ MODULES = [
 ]
 METADATA: list[MetaData] = [importlib.import_module(module).metadata for module in MODULES]
 SCHEMAS = {metadata.schema for metadata in METADATA}
+#: there only where PostGIS is, so that no `tables.py` declares them
+SPATIAL = {("column", "ingest.parcel", "geometry"), ("index", "ingest.parcel", "parcel_geometry")}
 
 
-def include_name(name: str | None, kind: str, parents: object) -> bool:
+def include_name(name: str | None, kind: str, parents: Mapping[Any, str | None]) -> bool:
     """Leave alone what is not ours: without this Alembic claims every schema of the database."""
-    return name in SCHEMAS if kind == "schema" else True
+    if kind == "schema":
+        return name in SCHEMAS
+    return (kind, parents.get("schema_qualified_table_name"), name) not in SPATIAL
 
 
 def migrate() -> None:

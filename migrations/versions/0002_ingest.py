@@ -100,10 +100,12 @@ TABLES = (
 #: where PostGIS is installed, QGIS, ArcGIS and tile servers read this column; it follows `geometry_wkb` by itself
 SPATIAL = """
 DO $$
+DECLARE
+  home text := (SELECT extnamespace::regnamespace FROM pg_extension WHERE extname = 'postgis');
 BEGIN
-  IF EXISTS (SELECT FROM pg_extension WHERE extname = 'postgis') THEN
-    ALTER TABLE ingest.parcel ADD COLUMN geometry geometry
-      GENERATED ALWAYS AS (ST_SetSRID(ST_GeomFromWKB(geometry_wkb), srid)) STORED;
+  IF home IS NOT NULL THEN
+    EXECUTE format('ALTER TABLE ingest.parcel ADD COLUMN geometry %1$s.geometry
+      GENERATED ALWAYS AS (%1$s.ST_SetSRID(%1$s.ST_GeomFromWKB(geometry_wkb), srid)) STORED', home);
     CREATE INDEX parcel_geometry ON ingest.parcel USING gist (geometry);
   END IF;
 END $$
