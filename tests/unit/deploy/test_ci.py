@@ -1,5 +1,6 @@
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from clients.sdk.platform import SERVICES
 from tests.support.deployment import REPOSITORY
 
 RUN = REPOSITORY / ".ci" / "run"
+NO_CLUSTER = "/etc/postgresql-common/createcluster.d/terrafusion.conf"
 SUITE = """
 import pytest
 
@@ -57,7 +59,9 @@ def write_command(folder: Path, name: str, body: str) -> None:
 
 
 def run_ci(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run .ci/run where the commands of `folder` come first."""
+    """Run .ci/run where the commands of `folder` come first; unless `find` there says otherwise, PostGIS is at hand."""
+    if not (folder / "find").exists():
+        write_command(folder, "find", "echo /usr/share/postgresql/15/extension/postgis.control")
     return subprocess.run(
         [RUN],
         env={"PATH": f"{folder}:{os.environ['PATH']}", "PYTHON": sys.executable, **settings},
@@ -129,17 +133,36 @@ def test_the_script_fails_where_no_test_ran(tmp_path: Path) -> None:
     assert done.stdout == "Found 1 error.\n"
 
 
-def test_the_script_installs_what_a_bare_machine_lacks(tmp_path: Path) -> None:
-    for name in ("make", "apt-get", "sudo"):
-        write_command(tmp_path, name, f'echo "{name} $*"')
-    write_command(tmp_path, "sudo", 'shift; "$@"')
-    write_command(tmp_path, "python-of-old", "exit 1")
+def bare_machine(folder: Path) -> None:
+    """Commands that tell what they would do; neither a new Python nor PostGIS is there."""
+    for name in ("make", "apt-get"):
+        write_command(folder, name, f'echo "{name} $*"')
+    write_command(folder, "sudo", 'shift; "$@"')
+    write_command(folder, "install", 'echo "install $*: $(cat)"')
+    write_command(folder, "rm", f'[[ "$*" != */etc/* ]] && exec {shutil.which("rm")} "$@"; echo "rm $*"')
+    write_command(folder, "find", "exit 1")
+    write_command(folder, "python-of-old", "exit 1")
+
+
+def test_the_script_installs_what_a_bare_machine_lacks_and_no_server_starts(tmp_path: Path) -> None:
+    bare_machine(tmp_path)
     done = run_ci(tmp_path, PYTHON=str(tmp_path / "python-of-old"))
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:2] == [
+    assert done.stdout.splitlines() == [
         "apt-get update --quiet=2",
-        "apt-get install --quiet=2 --yes --no-install-recommends python3 python3-venv",
+        f"install -D -m 644 /dev/stdin {NO_CLUSTER}: create_main_cluster = false",
+        "apt-get install --quiet=2 --yes --no-install-recommends python3 python3-venv postgresql-postgis",
+        f"rm -f {NO_CLUSTER}",
+        "make --no-print-directory test",
     ]
+
+
+def test_a_failed_installation_leaves_no_setting_behind(tmp_path: Path) -> None:
+    bare_machine(tmp_path)
+    write_command(tmp_path, "apt-get", '[ "$1" = update ] || exit 100')
+    done = run_ci(tmp_path)
+    assert done.returncode == 100
+    assert done.stdout.splitlines()[-1] == f"rm -f {NO_CLUSTER}"
 
 
 def test_a_skip_is_a_skip_where_nothing_forbids_it_and_soak_runs_wait_to_be_asked_for(tmp_path: Path) -> None:
