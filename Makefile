@@ -31,7 +31,7 @@ check: $(READY) ## lint, types, import rules, unit and contract tests; no server
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -m "not slow and not soak" tests/unit tests/contracts
+	$(PYTEST) -n 2 -m "not slow and not soak" tests/unit tests/contracts
 
 test: $(READY) ## the whole test suite
 	$(BIN)/ruff format --check .
