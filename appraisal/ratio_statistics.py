@@ -52,7 +52,7 @@ def cod_of(ratio: Floats) -> float | None:
     if len(ratio) < 2:
         return None
     median = np.median(ratio)
-    return float(100 * np.mean(np.abs(ratio - median)) / median)
+    return float(np.mean(np.abs(ratio - median)) / median * 100)
 
 
 def prd_of(estimate: Floats, price: Floats) -> float | None:
@@ -87,7 +87,8 @@ def gini_of(ordered: Floats) -> float:
     """Gini coefficient of values in the order given (a concentration index where it is not their own)."""
     n = len(ordered)
     ranks = np.arange(1, n + 1, dtype=np.float64)
-    return float((2 * np.sum(ordered * ranks) / np.sum(ordered) - (n + 1)) / n)
+    ranked = np.cumsum(ordered * ranks)[-1]  # added up in order, as the published figures were
+    return float((2 * ranked / np.sum(ordered) - (n + 1)) / n)
 
 
 def mki_of(estimate: Floats, price: Floats) -> float | None:
