@@ -23,8 +23,6 @@ from chassis.settings import REPOSITORY
 from clients.sdk.event_table import event_table
 
 DATABASE = "contracts/schemas/database.sql"
-#: Debezium's envelope has no place for them, so they stand in the subject and in `ce-time`
-IN_HEADERS = {"ChangeEnvelope": ("county", "occurred_at")}
 CLOUD_EVENT_HEADERS = {
     "type": "object",
     "description": "CloudEvents 1.0, binary mode of the NATS binding",
@@ -169,8 +167,9 @@ def _asyncapi(app: Any) -> dict[str, Any]:
 
 def _without_headers(schemas: dict[str, Any]) -> None:
     """Take out of the bodies what stands in headers only."""
-    for name, fields in IN_HEADERS.items():
-        if schema := schemas.get(name):
+    for model in models():
+        fields = {name for name, field in model.model_fields.items() if field.exclude}
+        if fields and (schema := schemas.get(model.__name__)):
             schema["properties"] = {key: value for key, value in schema["properties"].items() if key not in fields}
             schema["required"] = [key for key in schema["required"] if key not in fields]
 

@@ -3,13 +3,14 @@
 The envelope follows Debezium's documentation of the SQL Server connector (value schema, not the Kafka key).
 """
 
+from datetime import datetime
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.events.base import Event
-from contracts.subjects import change_subject, fact_subject
+from contracts.subjects import COUNTY_PATTERN, change_subject, fact_subject
 
 MASK = "***"
 """Stands where a name or an address of a person was."""
@@ -21,7 +22,7 @@ KEY_HEADER = "debezium-key"
 class EnvelopeSource(BaseModel):
     """Where and when a row changed. `ts_*` is the moment at which the reader saw the row."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
 
     version: str
     connector: str
@@ -49,8 +50,12 @@ class EnvelopeTransaction(BaseModel):
 class ChangeEnvelope(Event):
     """A source row before and after; names and addresses of people are masked."""
 
+    model_config = ConfigDict(serialize_by_alias=True)
     subjects = ("cdc.*.*.*.*",)
 
+    # Debezium's envelope has no place for these two: they stand in the subject and in `ce-time`
+    county: str = Field(pattern=COUNTY_PATTERN, exclude=True)
+    occurred_at: datetime = Field(exclude=True)
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     source: EnvelopeSource
@@ -64,10 +69,6 @@ class ChangeEnvelope(Event):
     def subject(self) -> str:
         """`cdc.<county>.<pair>.<schema>.<table>`."""
         return change_subject(self.county, self.source.name, self.source.schema_name, self.source.table)
-
-    def body(self) -> dict[str, Any]:
-        """Debezium's envelope and nothing else; county and time stand in the headers."""
-        return self.model_dump(mode="json", by_alias=True, exclude={"county", "occurred_at"})
 
 
 class CanonicalFact(Event):

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -83,6 +84,8 @@ def test_envelopes_are_debeziums() -> None:
     changes = [RowChange("c", "5", None, image), RowChange("d", "6", image, None)]
     created, deleted = envelopes(RUN, table, changes, offset=10)
     body = created.envelope.body()
+    assert json.loads(created.envelope.model_dump_json()) == body
+    assert not body.keys() & {"county", "occurred_at"}
     assert created.key == {"acct_id": 5}
     assert created.envelope.subject == "cdc.benton.benton_pacs.dbo.account"
     assert body["source"] == {
