@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 from chassis import queries
 from chassis.errors import PermanentError
@@ -40,12 +40,18 @@ def _traced(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
     async def call(self: Any, query: str, *args: Any, **kwargs: Any) -> Any:
         if not trace.get_current_span().is_recording() or query.startswith(_TRANSACTION):
             return await method(self, query, *args, **kwargs)
-        with tracer.start_as_current_span(
+        span = tracer.start_span(  # nothing is inside it, so it need not be the current one, which is dearer
             query.split(maxsplit=1)[0],
             kind=SpanKind.CLIENT,
             attributes={"db.system.name": "postgresql", "db.query.text": query[:500]},
-        ):
+        )
+        try:
             return await method(self, query, *args, **kwargs)
+        except Exception as error:
+            span.set_status(StatusCode.ERROR, type(error).__name__)
+            raise
+        finally:
+            span.end()
 
     return call
 

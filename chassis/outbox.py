@@ -7,8 +7,9 @@ from urllib.parse import quote
 from uuid import UUID, uuid5
 
 import uuid_utils
-from opentelemetry.propagate import inject
+from opentelemetry import trace
 
+from chassis.telemetry import trace_headers
 from contracts.events.base import Event
 from contracts.subjects import event_type
 
@@ -36,8 +37,10 @@ def derived_id(namespace: UUID, name: str) -> UUID:
     return uuid5(namespace, name)
 
 
-def to_message(event: Event, *, service: str, event_id: str | None = None) -> OutboxMessage:
-    """An event as it will stand on the wire; carries the trace of the caller."""
+def to_message(
+    event: Event, *, service: str, event_id: str | None = None, traceparent: str | None = None
+) -> OutboxMessage:
+    """An event as it will stand on the wire; carries the given trace, else the caller's."""
     identity = UUID(event_id) if event_id else new_id()
     subject = event.subject
     headers = {
@@ -51,8 +54,10 @@ def to_message(event: Event, *, service: str, event_id: str | None = None) -> Ou
     }
     if event.subject_id:
         headers["ce-subject"] = header_value(event.subject_id)
-    inject(headers)
-    return OutboxMessage(identity, event.county, subject, headers, to_json(event.body()))
+    headers |= trace_headers(trace.get_current_span())
+    if traceparent:
+        headers["traceparent"] = traceparent
+    return OutboxMessage(identity, event.county, subject, headers, event.model_dump_json())
 
 
 def to_json(body: dict[str, Any]) -> str:

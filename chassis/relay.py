@@ -9,55 +9,76 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
-from nats.js.client import JetStreamContext
 from opentelemetry import trace
-from opentelemetry.propagate import extract, inject
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from chassis import queries
-from chassis.bus import publish
+from chassis.bus import PUBLISH_WAIT_SECONDS, Sender
 from chassis.outbox import OutboxMessage
 from chassis.requests import job_requested
-from chassis.telemetry import is_sampled
+from chassis.telemetry import is_sampled, trace_headers
 
 if TYPE_CHECKING:
     from chassis.database import Database
 
 log = logging.getLogger(__name__)
 tracer = trace.get_tracer("terrafusion.relay")
+_W3C = TraceContextTextMapPropagator()  # what the outbox carries, whatever the process speaks over HTTP
 
 BATCH = 256
 BATCHES_IN_FLIGHT = 16
+GATHER_SECONDS = 0.002
 FORGET_AFTER_SECONDS = 0.1
 EVERY_COUNTY = "*"
 SWEEP_AGE = timedelta(seconds=2)
 
 
-async def send(jetstream: JetStreamContext, message: OutboxMessage) -> UUID:
-    """Publish one event in the trace that caused it; returns its id."""
+async def send(sender: Sender, message: OutboxMessage) -> "asyncio.Future[bool]":
+    """Hand one event to the bus in the trace that caused it; its span ends with the acknowledgement."""
     if not is_sampled(message.headers.get("traceparent")):  # nobody records the trace: it needs no span of ours
-        await publish(jetstream, message.subject, message.body.encode(), message.headers)
-        return message.id
+        return await sender.send(message.subject, message.body.encode(), message.headers)
     kind, _, rest = message.subject.partition(".")
-    with tracer.start_as_current_span(
+    span = tracer.start_span(
         f"publish {kind}.{rest.rpartition('.')[0]}",
-        context=extract(message.headers),
+        context=_W3C.extract(message.headers),
         kind=SpanKind.PRODUCER,
         attributes={"messaging.system": "nats", "messaging.destination.name": message.subject},
-    ):
-        headers = dict(message.headers)
-        inject(headers)
-        await publish(jetstream, message.subject, message.body.encode(), headers)
-    return message.id
+    )
+    headers = message.headers | trace_headers(span)
+    try:
+        acknowledgement = await sender.send(message.subject, message.body.encode(), headers)
+    except BaseException:
+        span.set_status(StatusCode.ERROR)
+        span.end()
+        raise
+    acknowledgement.add_done_callback(lambda done: _end(span, done))
+    return acknowledgement
 
 
-async def send_all(jetstream: JetStreamContext, messages: Sequence[OutboxMessage]) -> list[UUID]:
-    """Publish events side by side; returns the ids that were acknowledged."""
-    results = await asyncio.gather(*(send(jetstream, m) for m in messages), return_exceptions=True)
-    failed = [result for result in results if isinstance(result, BaseException)]
-    if failed:
-        log.warning("events stay in the outbox", extra={"count": len(failed), "reason": repr(failed[0])})
-    return [result for result in results if isinstance(result, UUID)]
+def _end(span: Span, acknowledgement: "asyncio.Future[bool]") -> None:
+    if acknowledgement.cancelled() or acknowledgement.exception() is not None:
+        span.set_status(StatusCode.ERROR)
+    span.end()
+
+
+async def send_all(sender: Sender, messages: Sequence[OutboxMessage]) -> list[UUID]:
+    """Publish events in their order; returns the ids that were acknowledged."""
+    started: list[tuple[UUID, asyncio.Future[bool]]] = []
+    reasons: list[BaseException] = []
+    for message in messages:
+        try:
+            started.append((message.id, await send(sender, message)))
+        except Exception as refusal:  # noqa: BLE001 whatever the connection says: the others are to be tried
+            reasons.append(refusal)
+    if started:
+        _, late = await asyncio.wait([future for _, future in started], timeout=PUBLISH_WAIT_SECONDS)
+        reasons += [TimeoutError("no acknowledgement") for future in late if future.cancel()]
+    done = [(identity, future) for identity, future in started if future.done() and not future.cancelled()]
+    reasons += [error for _, future in done if (error := future.exception()) is not None]
+    if reasons:
+        log.warning("events stay in the outbox", extra={"count": len(reasons), "reason": repr(reasons[0])})
+    return [identity for identity, future in done if future.exception() is None]
 
 
 class Publisher:
@@ -66,8 +87,8 @@ class Publisher:
     What it cannot send (the bus is away, the process dies) stays in the outbox for the sweeper.
     """
 
-    def __init__(self, jetstream: JetStreamContext, database: "Database") -> None:
-        self._jetstream = jetstream
+    def __init__(self, sender: Sender, database: "Database") -> None:
+        self._sender = sender
         self._database = database
         self._waiting: asyncio.Queue[Sequence[OutboxMessage]] = asyncio.Queue()
         self._sent: asyncio.Queue[UUID] = asyncio.Queue()
@@ -92,22 +113,31 @@ class Publisher:
         self._waiting.put_nowait(messages)
 
     async def _send_forever(self) -> None:
-        """Start batch after batch in order, without waiting for the acknowledgements of the one before."""
+        """Start batch after batch in order, without waiting for the acknowledgements of the one before.
+
+        Who comes while one is under way waits for a moment for company: one write and one answer for several.
+        """
         room = asyncio.Semaphore(BATCHES_IN_FLIGHT)
+        under_way: set[asyncio.Task[None]] = set()
         async with asyncio.TaskGroup() as sending:
             while True:
-                batches = await _drain(self._waiting)
+                first = await self._waiting.get()
+                if under_way:
+                    await asyncio.sleep(GATHER_SECONDS)
+                batches = [first, *_at_hand(self._waiting)]
                 messages = [message for batch in batches for message in batch]
                 if len(messages) > BATCH:  # in several steps, which nothing later may overtake
                     await self._send(messages, len(batches))
                     continue
                 await room.acquire()
                 task = sending.create_task(self._send(messages, len(batches)))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
                 task.add_done_callback(lambda _: room.release())
 
     async def _send(self, messages: Sequence[OutboxMessage], units: int) -> None:
         for start in range(0, len(messages), BATCH):
-            for sent in await send_all(self._jetstream, messages[start : start + BATCH]):
+            for sent in await send_all(self._sender, messages[start : start + BATCH]):
                 self._sent.put_nowait(sent)
         for _ in range(units):
             self._waiting.task_done()
@@ -128,16 +158,11 @@ class Publisher:
                 self._sent.task_done()
 
 
-async def _drain(queue: "asyncio.Queue[Any]") -> list[Any]:
-    first = await queue.get()
-    return [first, *_at_hand(queue)]
-
-
 def _at_hand(queue: "asyncio.Queue[Any]") -> list[Any]:
     return [queue.get_nowait() for _ in range(min(queue.qsize(), BATCH - 1))]
 
 
-async def sweep(database: "Database", jetstream: JetStreamContext, *, older_than: timedelta = SWEEP_AGE) -> int:
+async def sweep(database: "Database", sender: Sender, *, older_than: timedelta = SWEEP_AGE) -> int:
     """Send the oldest events that a crash left in the outbox; returns how many. Safe with several processes.
 
     Raises:
@@ -145,7 +170,7 @@ async def sweep(database: "Database", jetstream: JetStreamContext, *, older_than
     """
     async with database.begin(EVERY_COUNTY) as unit:
         messages = await queries.lock_outbox(unit.connection, older_than=older_than, limit=BATCH)
-        sent = await send_all(jetstream, messages)
+        sent = await send_all(sender, messages)
         if sent:
             await queries.delete_outbox(unit.connection, sent)
     if len(sent) < len(messages):

@@ -10,6 +10,7 @@ from faststream import ContextRepo
 from pydantic import Field
 
 from chassis import queries, telemetry
+from chassis.bus import Sender
 from chassis.jobs import JobRouter
 from chassis.relay import EVERY_COUNTY, reconcile, sweep
 from chassis.service import Service
@@ -36,12 +37,15 @@ class Relay(Service):
     def __init__(self, settings: RelaySettings) -> None:
         super().__init__("relay", router=JobRouter(), settings=settings)
         self.relay_settings = settings
+        self._sender: Sender | None = None
 
     @asynccontextmanager
     async def lifespan(self, context: ContextRepo) -> AsyncIterator[None]:
         """The loops live as long as the service does."""
         settings = self.relay_settings
         async with super().lifespan(context):
+            assert self.client is not None
+            self._sender = Sender(self.client)
             loops = [
                 asyncio.create_task(every(settings.sweep_interval, self._sweep)),
                 asyncio.create_task(every(settings.reconcile_interval, self._reconcile)),
@@ -53,8 +57,8 @@ class Relay(Service):
             await asyncio.gather(*loops, return_exceptions=True)
 
     async def _sweep(self) -> None:
-        assert self.client is not None
-        while sent := await sweep(self.database, self.client.jetstream(), older_than=self.relay_settings.sweep_age):
+        assert self._sender is not None
+        while sent := await sweep(self.database, self._sender, older_than=self.relay_settings.sweep_age):
             telemetry.EVENTS_SWEPT.inc(sent)
         async with self.database.read(EVERY_COUNTY) as connection:
             waiting, seconds = await queries.outbox_lag(connection)

@@ -20,7 +20,5 @@ def job_requested(row: Any, *, service: str, first: bool = False) -> OutboxMessa
         priority=row["priority"],
         deadline=row["deadline"],
     )
-    message = to_message(event, service=service, event_id=str(row["id"]) if first else None)
-    if row["traceparent"]:
-        message.headers["traceparent"] = row["traceparent"]
-    return message
+    event_id = str(row["id"]) if first else None
+    return to_message(event, service=service, event_id=event_id, traceparent=row["traceparent"])

@@ -16,7 +16,7 @@ from nats.js.errors import NotFoundError
 from prometheus_client import make_asgi_app
 
 from chassis import logs, telemetry
-from chassis.bus import JOBS_STREAM, build_broker, connect
+from chassis.bus import JOBS_STREAM, Sender, build_broker, connect
 from chassis.database import Database
 from chassis.errors import PermanentError
 from chassis.jobs import JobDefinition, JobRouter, Tools
@@ -202,7 +202,7 @@ async def running_bus(settings: ServiceSettings, name: str, database: Database) 
     """An open database with a publisher behind it, and the raw connection that the publisher uses."""
     client = await connect(settings.nats_url, name=f"{name} publisher")
     await database.open()
-    publisher = Publisher(client.jetstream(), database)
+    publisher = Publisher(Sender(client), database)
     database.publisher = publisher
     publisher.start()
     try:

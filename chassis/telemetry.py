@@ -5,11 +5,11 @@ from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.propagate import inject
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, Sampler, SamplingResult
+from opentelemetry.trace import Span
 from prometheus_client import Counter, Gauge, Histogram
 
 from contracts.subjects import JobKind
@@ -94,9 +94,18 @@ def configure(service: str) -> TracerProvider:
 
 def current_traceparent() -> str | None:
     """The W3C `traceparent` of the current span."""
-    carrier: dict[str, str] = {}
-    inject(carrier)
-    return carrier.get("traceparent")
+    return trace_headers(trace.get_current_span()).get("traceparent")
+
+
+def trace_headers(span: Span) -> dict[str, str]:
+    """A span's W3C headers; the general propagators take ten times as long for them."""
+    context = span.get_span_context()
+    if not context.is_valid:
+        return {}
+    headers = {"traceparent": f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"}
+    if context.trace_state:
+        headers["tracestate"] = context.trace_state.to_header()
+    return headers
 
 
 def trace_id_of(traceparent: str | None) -> str | None:

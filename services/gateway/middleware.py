@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.propagate import extract
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from prometheus_client import Histogram
@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.errors import UnauthenticatedError
-from chassis.telemetry import current_traceparent
+from chassis.telemetry import trace_headers
 from services.gateway import problems
 from services.gateway.access import CALLER, authenticate
 from services.gateway.settings import GatewaySettings
@@ -53,15 +53,15 @@ class Requests:
             await self._trace(scope, receive, send)
 
     async def _trace(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with tracer.start_as_current_span(
-            scope["method"],
-            context=_parent(scope),
-            kind=SpanKind.SERVER,
-            attributes={"http.request.method": scope["method"], "url.path": scope["path"]},
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
+        parent = _parent(scope)
+        attributes = {"http.request.method": scope["method"], "url.path": scope["path"]}
+        span = tracer.start_span(scope["method"], context=parent, kind=SpanKind.SERVER, attributes=attributes)
+        token = attach(trace.set_span_in_context(span, parent))  # what start_as_current_span does, at half its price
+        try:
             await _Exchange(self, scope, receive, send, span).run()
+        finally:
+            detach(token)
+            span.end()
 
     def check_length(self, scope: Scope) -> None:
         """Refuse by the declared length before anything is read."""
@@ -115,15 +115,14 @@ class _Exchange:
         """Let the response say which trace it belongs to."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            if traceparent := current_traceparent():
-                message["headers"] = [*message.get("headers", []), (b"traceparent", traceparent.encode())]
+            traceparent = trace_headers(self._span)["traceparent"].encode()
+            message["headers"] = [*message.get("headers", []), (b"traceparent", traceparent)]
         await self._send(message)
 
     def _finish(self) -> None:
         method, route = self.scope["method"], _route(self.scope)
         self._span.update_name(f"{method} {route}")
-        self._span.set_attribute("http.route", route)
-        self._span.set_attribute("http.response.status_code", self._status)
+        self._span.set_attributes({"http.route": route, "http.response.status_code": self._status})
         if self._status >= 500:
             self._span.set_status(StatusCode.ERROR)
         REQUEST_SECONDS.labels(method, route, str(self._status)).observe(time.perf_counter() - self._started)

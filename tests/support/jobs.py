@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.client import JetStreamContext
 
-from chassis.bus import connect
+from chassis.bus import Sender, connect
 from chassis.database import Database
 from chassis.jobs import JobRouter
 from chassis.outbox import new_id
@@ -44,7 +45,7 @@ class Office:
         client = await connect(nats_url, name="test")
         database = Database(database_url, service="gateway")
         await database.open()
-        publisher = Publisher(client.jetstream(), database)
+        publisher = Publisher(Sender(client), database)
         publisher.start()
         database.publisher = publisher
         try:
@@ -57,6 +58,10 @@ class Office:
     @property
     def jetstream(self) -> JetStreamContext:
         return self.client.jetstream()
+
+    @functools.cached_property
+    def sender(self) -> Sender:
+        return Sender(self.client)
 
     async def submit(
         self,

@@ -82,7 +82,7 @@ async def test_a_redriven_job_is_done_once(office: Office, relay: Database) -> N
     assert await redrive(relay, office.jetstream, sequence) is Redriven.JOB_QUEUED
     with pytest.raises(NotFoundError):
         await redrive(relay, office.jetstream, sequence)
-    await sweep(relay, office.jetstream, older_than=timedelta(0))
+    await sweep(relay, office.sender, older_than=timedelta(0))
     job = await office.reached(letter.job_id, "succeeded")
     assert (job["attempt"], job["error"]) == (2, None)
     facts = await office.facts(letter.job_id)
@@ -173,7 +173,7 @@ async def test_the_commands(office: Office, relay: Database, monkeypatch: pytest
     assert (again.exit_code, "dead_letter_unknown" in again.output) == (1, True)
     both = await asyncio.to_thread(runner.invoke, app, ["dlq", "redrive", "1", "--county", "kitsap"])
     assert both.exit_code == 1
-    await sweep(relay, office.jetstream, older_than=timedelta(0))
+    await sweep(relay, office.sender, older_than=timedelta(0))
 
     async def failed_again() -> bool:
         return len(await list_dead_letters(office.jetstream, "kitsap", 5)) == 1

@@ -57,11 +57,11 @@ async def numbers(office: Office, job_id: UUID) -> list[int]:
 
 async def test_the_sweeper_sends_what_was_left_in_order(relay: Database, office: Office) -> None:
     job_id = await leave_behind(relay, COUNTY, 40)
-    assert await sweep(relay, office.jetstream, older_than=timedelta(minutes=1)) == 0
-    assert await sweep(relay, office.jetstream, older_than=NOW) == 40
+    assert await sweep(relay, office.sender, older_than=timedelta(minutes=1)) == 0
+    assert await sweep(relay, office.sender, older_than=NOW) == 40
     assert await numbers(office, job_id) == list(range(40))
     await office.outbox_is_empty()
-    assert await sweep(relay, office.jetstream, older_than=NOW) == 0
+    assert await sweep(relay, office.sender, older_than=NOW) == 0
 
 
 async def test_two_sweepers_at_once_lose_nothing_and_double_nothing(relay: Database, office: Office) -> None:
@@ -70,7 +70,7 @@ async def test_two_sweepers_at_once_lose_nothing_and_double_nothing(relay: Datab
 
     async def sweep_all() -> list[int]:
         sizes = []
-        while size := await sweep(relay, office.jetstream, older_than=NOW):
+        while size := await sweep(relay, office.sender, older_than=NOW):
             sizes.append(size)
         return sizes
 
@@ -87,7 +87,7 @@ async def test_what_the_publisher_had_sent_already_is_not_doubled(relay: Databas
         messages = await connection.fetch("SELECT subject, headers, body FROM chassis.outbox ORDER BY position")
     for message in messages:  # a publisher that died before it could forget them
         await office.jetstream.publish(message["subject"], message["body"].encode(), headers=message["headers"])
-    assert await sweep(relay, office.jetstream, older_than=NOW) == 3
+    assert await sweep(relay, office.sender, older_than=NOW) == 3
     assert await numbers(office, job_id) == [0, 1, 2]
 
 
@@ -99,7 +99,7 @@ async def test_an_event_that_the_bus_refuses_does_not_hold_up_the_others(relay: 
         )
     job_id = await leave_behind(relay, COUNTY, 2)
     try:
-        await sweep(relay, office.jetstream, older_than=NOW)
+        await sweep(relay, office.sender, older_than=NOW)
     except TimeoutError as error:
         assert "1 events wait" in str(error)  # noqa: PT017 the sweep itself must have gone on
     else:
@@ -136,7 +136,7 @@ async def test_a_job_whose_message_the_bus_lost_is_published_again_and_ends_once
         await grow_old(office, job_id)
         assert await reconcile(relay, silence=timedelta(minutes=1)) == 1
         assert await reconcile(relay, silence=timedelta(minutes=1)) == 0
-        await sweep(relay, office.jetstream, older_than=NOW)
+        await sweep(relay, office.sender, older_than=NOW)
         job = await office.ended(job_id)
     assert (job["status"], job["attempt"]) == ("succeeded", 1)
     await office.outbox_is_empty()

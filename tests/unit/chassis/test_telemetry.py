@@ -1,12 +1,15 @@
 """Traces: their ids are always made, their spans only where somebody takes them."""
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.propagate import inject
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
-from chassis.telemetry import SampledWhereExported, export_spans, is_sampled, trace_id_of
+from chassis.telemetry import SampledWhereExported, export_spans, is_sampled, trace_headers, trace_id_of
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 
@@ -37,3 +40,14 @@ def test_a_traceparent_says_whether_it_is_recorded(traceparent: str | None, samp
 )
 def test_a_trace_id_is_found(traceparent: str | None, trace_id: str | None) -> None:
     assert trace_id_of(traceparent) == trace_id
+
+
+@pytest.mark.parametrize("flags", [0, 1])
+@pytest.mark.parametrize("state", [None, TraceState([("vendor", "a1"), ("other", "b")])])
+def test_trace_headers_are_what_the_standard_propagator_writes(flags: int, state: TraceState | None) -> None:
+    context = SpanContext(5 << 100, 7, is_remote=False, trace_flags=TraceFlags(flags), trace_state=state)
+    standard: dict[str, str] = {}
+    span = NonRecordingSpan(context)
+    inject(standard, trace.set_span_in_context(span))
+    assert trace_headers(span) == standard
+    assert trace_headers(trace.INVALID_SPAN) == {}
