@@ -1,5 +1,6 @@
 """What every event on the bus has in common."""
 
+from abc import ABC, abstractmethod
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -8,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts.subjects import COUNTY_PATTERN
 
 
-class Event(BaseModel):
+class Event(BaseModel, ABC):
     """A past-tense fact. Version 1 only grows, so readers ignore fields that they do not know."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -20,9 +21,9 @@ class Event(BaseModel):
     occurred_at: datetime = Field(description="when it happened, UTC")
 
     @property
+    @abstractmethod
     def subject(self) -> str:
         """Where the event is published."""
-        raise NotImplementedError(f"{type(self).__name__} does not say its subject")
 
     @property
     def subject_id(self) -> str:
