@@ -8,7 +8,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, DEFAULT_ON, Sampler, SamplingResult
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler, SamplingResult
 from opentelemetry.trace import Span
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -46,13 +46,17 @@ CONSUMER_PENDING = Gauge("terrafusion_consumer_pending_messages", "messages that
 
 
 class SampledWhereExported(Sampler):
-    """Records spans once somebody takes them; until then only their ids are made, which costs next to nothing."""
+    """Records spans once somebody takes them; until then only their ids are made, which costs next to nothing.
+
+    Once somebody does, the environment's sampler decides: `OTEL_TRACES_SAMPLER` and `OTEL_TRACES_SAMPLER_ARG`, by
+    default the caller's decision and else always.
+    """
 
     def __init__(self) -> None:
         self.sampler: Sampler = ALWAYS_OFF
 
     def should_sample(self, parent_context: Context | None, *args: Any, **kwargs: Any) -> SamplingResult:
-        """As the caller's trace was decided where spans are exported, else never."""
+        """As the environment's sampler says where spans are exported, else never."""
         return self.sampler.should_sample(parent_context, *args, **kwargs)
 
     def get_description(self) -> str:
@@ -64,7 +68,12 @@ def export_spans(provider: TracerProvider, processor: SpanProcessor) -> None:
     """Send the provider's spans to a processor."""
     provider.add_span_processor(processor)
     if isinstance(provider.sampler, SampledWhereExported):
-        provider.sampler.sampler = DEFAULT_ON
+        provider.sampler.sampler = _environments_sampler()
+
+
+def _environments_sampler() -> Sampler:
+    """What the SDK makes of the environment; it says so in the log where the values are not valid."""
+    return TracerProvider(shutdown_on_exit=False).sampler
 
 
 def configure(service: str) -> TracerProvider:

@@ -2,7 +2,8 @@
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.propagate import inject
+from opentelemetry.context import Context
+from opentelemetry.propagate import extract, inject
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -25,6 +26,37 @@ def test_spans_are_recorded_once_somebody_takes_them() -> None:
     with tracer.start_as_current_span("after"):
         pass
     assert [span.name for span in spans.get_finished_spans()] == ["after"]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "argument", "recorded"),
+    [
+        (None, None, ["root", "caller recorded"]),
+        ("always_on", None, ["root", "caller recorded", "caller not recorded"]),
+        ("always_off", None, []),
+        ("traceidratio", "0", []),
+        ("parentbased_traceidratio", "0", ["caller recorded"]),
+        ("parentbased_traceidratio", "1", ["root", "caller recorded"]),
+        ("nonsense", None, ["root", "caller recorded"]),
+    ],
+)
+def test_the_environments_sampler_decides_where_spans_are_exported(
+    sampler: str | None, argument: str | None, recorded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"OTEL_TRACES_SAMPLER": sampler, "OTEL_TRACES_SAMPLER_ARG": argument}.items():
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    provider, spans = (
+        TracerProvider(resource=Resource.create({}), sampler=SampledWhereExported()),
+        InMemorySpanExporter(),
+    )
+    export_spans(provider, SimpleSpanProcessor(spans))
+    tracer = provider.get_tracer("test")
+    for name, flags in {"root": None, "caller recorded": "01", "caller not recorded": "00"}.items():
+        parent = extract({"traceparent": f"{PARENT}-{flags}"} if flags else {}, Context())
+        tracer.start_span(name, context=parent).end()
+    assert [span.name for span in spans.get_finished_spans()] == recorded
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,8 @@ def test_a_service_is_given_settings_that_exist(name: str) -> None:
 def test_every_setting_of_a_service_reaches_it(name: str) -> None:
     wanted = own_settings(name) - SET_BY_IMAGE - (GATEWAY_ONLY if name != "gateway" else set())
     assert wanted - of(name)["environment"].keys() == set()
-    assert {"OTEL_EXPORTER_OTLP_ENDPOINT", "APPLICATIONINSIGHTS_CONNECTION_STRING"} <= of(name)["environment"].keys()
+    telemetry = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"}
+    assert telemetry | {"APPLICATIONINSIGHTS_CONNECTION_STRING"} <= of(name)["environment"].keys()
 
 
 @pytest.mark.parametrize("name", SERVICES)
