@@ -274,10 +274,11 @@ async def read_job(connection: Any, county: str, job_id: UUID) -> Row | None:
 
 
 async def restart_job(connection: Any, county: str, job_id: UUID) -> Row | None:
-    """Queue a job again that ended without success; nothing where it did not."""
+    """Queue a job again that ended without success, with as long a time as it had first; nothing where it did not."""
     return await connection.fetchrow(  # type: ignore[no-any-return]
         "UPDATE chassis.job SET status = 'queued', error = NULL, result = NULL, artifacts = '[]', finished_at = NULL,"
-        " not_before = NULL, owner = NULL, progress = '{}', failures = 0, published_at = now()"
+        " not_before = NULL, owner = NULL, progress = '{}', failures = 0, published_at = now(),"
+        " restarted_at = now(), deadline = now() + (deadline - coalesce(restarted_at, created_at))"
         " WHERE county = $1 AND id = $2 AND status IN ('failed', 'cancelled') RETURNING *",
         county,
         job_id,

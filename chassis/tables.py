@@ -47,6 +47,7 @@ job = Table(
     Column("published_at", DateTime(timezone=True), nullable=False, server_default=_now),
     Column("started_at", DateTime(timezone=True)),
     Column("finished_at", DateTime(timezone=True)),
+    Column("restarted_at", DateTime(timezone=True)),
     UniqueConstraint("county", "requested_by", "idempotency_key", name="job_idempotency_key"),
     Index("job_unended", "status", "published_at", postgresql_where=text("finished_at IS NULL")),
     Index("job_urgent", "county", "kind", "priority", postgresql_where=text("status = 'queued' AND priority <> 'low'")),

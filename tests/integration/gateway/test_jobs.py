@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -98,6 +99,24 @@ async def test_only_what_ended_without_success_can_be_started_again(
     row = await office.ended(UUID(failed))
     assert (row["status"], row["attempt"]) == ("failed", 2)
     assert code(await client.post(f"/api/v1/jobs/{succeeded}/retry"), 409) == "job_not_retryable"
+
+
+async def test_a_job_that_is_started_again_has_as_much_time_again(client_of: Client, office: Office) -> None:
+    client = await client_of("ann")
+    body = {"county": "benton", "parameters": {"scope": {"all": True}}, "deadline_seconds": 3600}
+    job_id = (await client.post("/api/v1/valuation/run", json=body)).json()["id"]
+    async with office.database.begin("benton") as unit:  # what was asked for, a day ago
+        await unit.connection.execute(
+            "UPDATE chassis.job SET created_at = created_at - interval '1 day', deadline = deadline - interval '1 day'"
+            " WHERE id = $1",
+            UUID(job_id),
+        )
+    for restart in (1, 2):
+        assert (await client.post(f"/api/v1/jobs/{job_id}/cancel")).json()["status"] == "cancelled"
+        before = datetime.now(UTC)
+        job = (await client.post(f"/api/v1/jobs/{job_id}/retry")).json()
+        seconds = (datetime.fromisoformat(job["deadline"]) - before).total_seconds()
+        assert 3590 < seconds < 3660, restart
 
 
 async def test_a_job_that_is_cancelled_restarted_and_cancelled_again_says_so_twice(
