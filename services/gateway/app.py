@@ -28,6 +28,8 @@ from services.gateway.state import Gateway
 log = logging.getLogger(__name__)
 #: the middleware makes the request's span; FastAPI's own would be three more, and its logs show refused values
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False}
+#: spans that wait for their export are many objects and no garbage: look for garbage less often than by default
+_COLLECT_AFTER = (20_000, 20, 20)
 #: in the order in which paths are tried: the busiest first
 _ROUTES = (runs, jobs, events, artifacts, parcels, gis_export, sync, auth, operations)
 
@@ -82,6 +84,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             hub=EventHub(client),
         )
         gc.collect()
+        gc.set_threshold(*_COLLECT_AFTER)
         gc.freeze()  # routes and models stay for good: let no later collection walk through them
         log.info("service started")
         yield
