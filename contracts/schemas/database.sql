@@ -65,7 +65,8 @@ CREATE TABLE chassis.job (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     published_at timestamp with time zone DEFAULT now() NOT NULL,
     started_at timestamp with time zone,
-    finished_at timestamp with time zone
+    finished_at timestamp with time zone,
+    restarted_at timestamp with time zone
 );
 
 ALTER TABLE ONLY chassis.job FORCE ROW LEVEL SECURITY;

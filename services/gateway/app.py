@@ -17,11 +17,23 @@ from chassis.storage import Storage
 from contracts.api.problems import Problem
 from services.gateway import problems
 from services.gateway.accounts import Accounts
+from services.gateway.application import Application
 from services.gateway.domain.throttle import LoginThrottle
 from services.gateway.domain.tokens import Tokens
 from services.gateway.event_hub import EventHub
 from services.gateway.middleware import Requests
-from services.gateway.routes import artifacts, auth, events, gis_export, jobs, operations, parcels, runs, sync
+from services.gateway.routes import (
+    artifacts,
+    auth,
+    documentation,
+    events,
+    gis_export,
+    jobs,
+    operations,
+    parcels,
+    runs,
+    sync,
+)
 from services.gateway.settings import GatewaySettings
 from services.gateway.state import Gateway
 
@@ -31,17 +43,18 @@ _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fa
 #: spans that wait for their export are many objects and no garbage: look for garbage less often than by default
 _COLLECT_AFTER = (20_000, 20, 20)
 #: in the order in which paths are tried: the busiest first
-_ROUTES = (runs, jobs, events, artifacts, parcels, gis_export, sync, auth, operations)
+_ROUTES = (runs, jobs, events, artifacts, parcels, gis_export, sync, auth, operations, documentation)
 
 
-def create_app(settings: GatewaySettings) -> FastAPI:
+def create_app(settings: GatewaySettings) -> Application:
     """The gateway as an ASGI application; it connects when it starts."""
-    app = FastAPI(
+    app = Application(
         title="TerraFusion",
         version=operations.VERSION,
         description="Stands beside a county's legacy CAMA system: jobs, their events and files, the canonical record.",
         lifespan=_lifespan,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
         telemetry=_NO_TELEMETRY,
         responses={"default": {"model": Problem, "description": "A problem (RFC 9457) with a stable code"}},
@@ -51,6 +64,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     problems.register(app)
     for routes in _ROUTES:
         app.include_router(routes.router)
+    documentation.mount_assets(app)
     return app
 
 

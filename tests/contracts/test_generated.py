@@ -21,7 +21,10 @@ from contracts.subjects import JobKind
 from tests.support import examples
 
 NAMES = ["events.json", "bodies.json", "openapi.json", "asyncapi.json"]
-OPEN_ROUTES = {"/", "/health", "/ready", "/metrics", "/auth/login", "/auth/refresh", "/auth/logout"}
+OPEN_ROUTES = {
+    "/", "/health", "/gateway-health", "/ready", "/metrics", "/gateway-metrics",
+    "/auth/login", "/auth/refresh", "/auth/logout",
+}  # fmt: skip
 ROUTES = {
     "POST /auth/login", "POST /auth/refresh", "POST /auth/logout", "GET /auth/me",
     *(f"POST /api/v1/{kind.route}/run" for kind in JobKind),
@@ -35,6 +38,7 @@ ROUTES = {
     "GET /api/status", "GET /api/sync-pairs", "GET /api/sync/operations", "GET /api/metrics/system",
     "POST /api/sync/full", "POST /api/sync/incremental",
     "GET /", "GET /health", "GET /ready", "GET /metrics",
+    "GET /gateway-health", "GET /gateway-metrics", "GET /api/sync-operations",
 }  # fmt: skip
 
 
@@ -162,3 +166,19 @@ def test_every_event_is_said_by_somebody() -> None:
     rows = [line for line in (REPOSITORY / "docs" / "events.md").read_text().splitlines() if line.startswith("| `")]
     spoken = {cells[2].strip(): cells[3].strip() for cells in (row.split("|") for row in rows)}
     assert all(spoken[model.__name__] for model in examples.event_models())
+
+
+def test_a_problem_has_its_own_media_type_everywhere() -> None:
+    for name, operation in operations().items():
+        assert list(operation["responses"]["default"]["content"]) == ["application/problem+json"], name
+
+
+def test_events_and_files_are_no_json() -> None:
+    events = operations()["GET /api/v1/jobs/{job_id}/events"]["responses"]
+    assert list(events["200"]["content"]) == ["text/event-stream"]
+    download = operations()["GET /api/v1/jobs/{job_id}/artifacts/{name}"]
+    assert list(download["responses"]["200"]["content"]) == list(download["responses"]["206"]["content"]) == ["*/*"]
+    assert "Content-Range" in download["responses"]["206"]["headers"]
+    asked = {parameter["name"] for parameter in download["parameters"] if parameter["in"] == "header"}
+    assert asked == {"Range", "If-Range", "If-None-Match"}
+    assert list(operations()["GET /metrics"]["responses"]["200"]["content"]) == ["text/plain"]

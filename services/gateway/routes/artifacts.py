@@ -1,5 +1,6 @@
 """Downloads of what jobs made: whole or by range, with a digest to check them."""
 
+from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
@@ -19,8 +20,34 @@ from services.gateway.state import gateway_of
 router = APIRouter(prefix="/api/v1", tags=["jobs"])
 
 
+_ANY_FILE = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+_TEXT = {"schema": {"type": "string"}}
+_HEADERS = {"ETag": _TEXT, "Accept-Ranges": _TEXT, "Content-Length": _TEXT, "Content-Disposition": _TEXT}
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file, of the artifact's media type", "content": _ANY_FILE, "headers": _HEADERS},
+    206: {
+        "description": "The range that was asked for",
+        "content": _ANY_FILE,
+        "headers": {**_HEADERS, "Content-Range": _TEXT},
+    },
+    304: {"description": "The client has the file already", "headers": {"ETag": _TEXT}},
+}
+_ASKED = {"Range": "one range of bytes", "If-Range": "the ETag that the range is of", "If-None-Match": "ETags at hand"}
+_PARAMETERS = [
+    {"in": "header", "name": name, "required": False, "description": meaning, **_TEXT}
+    for name, meaning in _ASKED.items()
+]
+
+
 @router.head("/jobs/{job_id}/artifacts/{name:path}", include_in_schema=False)
-@router.get("/jobs/{job_id}/artifacts/{name:path}", summary="Download an artifact", response_model=None)
+@router.get(
+    "/jobs/{job_id}/artifacts/{name:path}",
+    summary="Download an artifact",
+    response_model=None,
+    response_class=Response,
+    responses=_ANSWERS,
+    openapi_extra={"parameters": _PARAMETERS},
+)
 async def download(request: Request, caller: CurrentCaller, job_id: UUID, name: str) -> Response:
     """The file, or the range of it that was asked for; its ETag is its sha256."""
     gateway = gateway_of(request)

@@ -1,7 +1,7 @@
 """A job's events as server-sent events (WHATWG HTML, section 9.2)."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Request
@@ -22,7 +22,16 @@ PING_SECONDS = 15
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="the id of the last event received")]
 
 
-@router.get("/jobs/{job_id}/events", summary="Follow a job", response_class=EventSourceResponse)
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Server-sent events: `event` is the fact, `id` its place, `data` the fact's body as on the bus",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+    204: {"description": "The client has the job's last fact already"},
+}
+
+
+@router.get("/jobs/{job_id}/events", summary="Follow a job", response_class=EventSourceResponse, responses=_ANSWERS)
 async def follow(request: Request, caller: CurrentCaller, job_id: UUID, last_event_id: LastEventId = None) -> Response:
     """Every fact of the job from its beginning, or after `Last-Event-ID`; ends with the job.
 

@@ -11,7 +11,7 @@ from importlib import metadata
 import asyncpg
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from chassis import queries as chassis_queries
 from chassis.counties import county_names
@@ -37,13 +37,13 @@ async def root() -> Response:
 
 
 @router.get("/health", summary="The process lives")
-@router.get("/gateway-health", include_in_schema=False)
+@router.get("/gateway-health", summary="The process lives, by its other name")
 async def health() -> Response:
     """Always ok while requests are answered; `/ready` says whether they can be served."""
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/ready", summary="Database and bus answer")
+@router.get("/ready", summary="Database and bus answer", responses={503: {"description": "Either does not"}})
 async def ready(request: Request) -> Response:
     """503 while either is away."""
     gateway = gateway_of(request)
@@ -51,8 +51,8 @@ async def ready(request: Request) -> Response:
     return JSONResponse(states, 200 if set(states.values()) == {"ok"} else 503)
 
 
-@router.get("/metrics", summary="Prometheus metrics")
-@router.get("/gateway-metrics", include_in_schema=False)
+@router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
+@router.get("/gateway-metrics", summary="Prometheus metrics, by their other name", response_class=PlainTextResponse)
 async def metrics() -> Response:
     """The process' metrics in the Prometheus text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

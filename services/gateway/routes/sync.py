@@ -43,7 +43,12 @@ async def pairs(
     return answer(Page[SyncPair](items=[SyncPair.model_validate(dict(row)) for row in rows]))
 
 
-@router.get("/sync-operations", include_in_schema=False)
+@router.get(
+    "/sync-operations",
+    response_model=Page[SyncOperation],
+    summary="Synchronisation runs, by their other name",
+    operation_id="sync_operations",
+)
 @router.get("/sync/operations", response_model=Page[SyncOperation], summary="Synchronisation runs")
 async def operations(request: Request, caller: CurrentCaller, query: Annotated[OperationsQuery, Query()]) -> Response:
     """The newest runs with their counts."""

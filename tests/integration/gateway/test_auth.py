@@ -129,7 +129,8 @@ async def test_missing_expired_and_forged_tokens(gateway: GatewayUnderTest, clie
 
 async def test_every_route_but_the_public_ones_asks_for_a_token(gateway: GatewayUnderTest, client_of: Client) -> None:
     client = await client_of("")
-    public = {"/", "/health", "/ready", "/metrics", "/auth/login", "/auth/refresh", "/auth/logout"}
+    operations = {"/", "/health", "/gateway-health", "/ready", "/metrics", "/gateway-metrics"}
+    public = operations | {"/auth/login", "/auth/refresh", "/auth/logout"}
     paths = (await client.get("/openapi.json")).json()["paths"]
     guarded = {(path, method) for path in paths for method in paths[path] if path not in public}
     assert len(guarded) > 30

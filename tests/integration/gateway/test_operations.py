@@ -1,4 +1,5 @@
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import UUID
@@ -173,3 +174,35 @@ async def test_a_bus_that_goes_away_keeps_no_job_from_being_accepted(
         return "requested" in await office.facts(job_id)
 
     assert await eventually(published, "commands are published again")
+
+
+async def test_the_documentation_needs_no_other_host(client_of: Client) -> None:
+    client = await client_of("")
+    page = await client.get("/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "//" not in page.text
+    wanted = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len([name for name in wanted if not name.startswith("data:")]) == 3
+    for name in wanted:
+        if not name.startswith("data:"):
+            asset = await client.get(str(page.url.join(name)))
+            assert (asset.status_code, asset.content != b"") == (200, True), name
+            assert asset.headers["content-type"].split(";")[0] in {"text/javascript", "text/css"}
+    start = (await client.get("/docs/start.js")).text
+    assert "//" not in start
+    assert 'url: "openapi.json"' in start
+    assert "validatorUrl: null" in start
+
+
+async def test_the_documentation_may_load_and_call_nothing_but_the_gateway(client_of: Client) -> None:
+    page = await (await client_of("")).get("/docs")
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["connect-src"] == "'self'"
+    assert all("*" not in value and "http" not in value and "unsafe-eval" not in value for value in policy.values())
+    assert "<script>" not in page.text
+
+
+@pytest.mark.parametrize("name", ["../__init__.py", "..%2f__init__.py", "nothing.js"])
+async def test_only_assets_are_served_beside_the_documentation(client_of: Client, name: str) -> None:
+    assert code(await (await client_of("")).get(f"/docs/assets/{name}"), 404) == "route_not_found"
