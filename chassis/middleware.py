@@ -106,7 +106,7 @@ class _DeliveryMiddleware(BaseMiddleware):
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
         raw = msg.raw_message
         if not _is_from_stream(raw):
-            return await call_next(msg)  # core NATS: queries and cancel signals
+            return await _answer(call_next, msg)  # core NATS: queries and cancel signals
         with (
             tracer.start_as_current_span(
                 f"process {raw.subject.rpartition('.')[0]}",
@@ -169,6 +169,20 @@ class _DeliveryMiddleware(BaseMiddleware):
             await _tell(raw.nak(delay=0.5))  # shutting down: another worker may have it, once it is handed back
             raise asyncio.CancelledError
         await _tell(raw.nak(delay=self.deliveries.wait_seconds(1)))  # an inner task was cancelled; ours goes on
+
+
+async def _answer(call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
+    """What the handler says, else a problem `{"code", "detail"}`: who asks must never wait for nothing."""
+    try:
+        await _parse(msg)
+        return await call_next(msg)
+    except ValidationError as error:
+        return {"code": "query_invalid", "detail": _reason(error)}
+    except TerraFusionError as error:
+        return {"code": error.code, "detail": error.message}
+    except Exception as error:
+        log.exception("a query failed", extra={"subject": msg.raw_message.subject, "reason": type(error).__name__})
+        return {"code": "internal_error", "detail": "the query could not be answered"}
 
 
 async def _parse(msg: Any) -> None:

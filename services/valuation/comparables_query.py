@@ -1,15 +1,13 @@
 """Answers `query.valuation.comparables.<county>`: the adjustment grid of one parcel, at once."""
 
 import asyncio
-import logging
 from collections import OrderedDict
 from typing import Any
 
 from faststream.nats import NatsMessage
-from pydantic import ValidationError
 
 from chassis.counties import load_county
-from chassis.errors import NotFoundError, PermanentError, TerraFusionError
+from chassis.errors import NotFoundError, PermanentError
 from chassis.service import Service
 from contracts.api.valuation import ComparablesAnswer, ComparablesQuery, ValuationScope
 from services.valuation import queries
@@ -20,7 +18,6 @@ from services.valuation.domain.mass import refusal_reasons
 from services.valuation.domain.properties import Properties, properties
 from services.valuation.evidence import Evidence, coded_refusals, read_evidence, use_codes
 
-log = logging.getLogger(__name__)
 SUBJECT = "query.valuation.comparables.*"
 KEPT_GROUNDWORKS = 8
 
@@ -33,22 +30,10 @@ class ComparablesDesk:
         self.learning = asyncio.Lock()
         self.groundworks: OrderedDict[tuple[Any, ...], Groundwork] = OrderedDict()
 
-    async def answer(self, message: NatsMessage) -> dict[str, Any]:
-        """A `ComparablesAnswer`, or a problem: `{"code", "detail"}`."""
-        county = message.raw_message.subject.rpartition(".")[2]
-        try:
-            with coded_refusals():
-                query = ComparablesQuery.model_validate_json(message.body)
-                found = await self._answer(county, query)
-                return found.model_dump(mode="json")
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            return {"code": "query_invalid", "detail": wrong}
-        except TerraFusionError as error:
-            return {"code": error.code, "detail": error.message}
-        except Exception:
-            log.exception("a comparables query failed")
-            return {"code": "internal_error", "detail": "the query could not be answered"}
+    async def answer(self, query: ComparablesQuery, message: NatsMessage) -> ComparablesAnswer:
+        """The adjustment grid; the chassis makes problems of refusals and of what is no query."""
+        with coded_refusals():
+            return await self._answer(message.raw_message.subject.rpartition(".")[2], query)
 
     async def _answer(self, county: str, query: ComparablesQuery) -> ComparablesAnswer:
         county_file = load_county(self.service.settings.counties_dir, county)

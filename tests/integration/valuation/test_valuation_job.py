@@ -14,6 +14,7 @@ from chassis.database import Database
 from contracts.api.valuation import ComparableSale, ComparablesAnswer
 from services.valuation import comparables_query, handlers
 from tests.support.jobs import COUNTY, Office, running, settings_for
+from tests.support.waiting import eventually
 
 WAIT_SECONDS = 120
 
@@ -22,7 +23,12 @@ WAIT_SECONDS = 120
 async def valuing(office: Office, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Office]:
     folder: Path = tmp_path_factory.mktemp("storage")
     settings = settings_for(office, f"file://{folder}", job_attempts=1)
-    async with running(handlers.router, settings, name="valuation", subscribe=comparables_query.subscribe):
+    async with running(handlers.router, settings, name="valuation", subscribe=comparables_query.subscribe) as service:
+
+        async def hears() -> bool:
+            return service.broker.running
+
+        await eventually(hears, "the service hears its queries")
         yield office
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from chassis.errors import PermanentError
 from chassis.middleware import Deliveries, RetryLaterError
@@ -122,3 +123,66 @@ async def test_a_letter_does_not_repeat_what_an_unforeseen_error_says() -> None:
     await treat(Delivery(5), bus, KeyError("Jane Doe"))
     assert b"Jane Doe" not in bus.letters[0]
     assert b'"reason":"KeyError"' in bus.letters[0]
+
+
+class Question(Delivery):
+    """A message on core NATS whose sender waits at an inbox."""
+
+    subject = "query.valuation.comparables.benton"
+    reply = "_INBOX.somebody"
+
+
+class Asked(BaseModel):
+    """What a query must hold."""
+
+    parcel_id: str
+
+
+async def ask(error: Exception | None, *, undecodable: bool = False) -> Any:
+    async def handle(_: Any) -> Any:
+        if error is not None:
+            raise error
+        return {"answer": 42}
+
+    question = Question(1)
+    if undecodable:
+
+        async def broken() -> bytes:
+            raise ValueError("secret")
+
+        question.decode = broken  # type: ignore[method-assign]
+    middleware = deliveries().middleware()(None, context=None)  # type: ignore[arg-type]
+    answer = await middleware.consume_scope(handle, question)
+    assert question.answers == []  # nobody acknowledges core NATS
+    return answer
+
+
+def invalid() -> ValidationError:
+    with pytest.raises(ValidationError) as caught:
+        Asked.model_validate({"parcel_id": ["secret"]})
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PermanentError("parcel_unknown", "there is no such parcel"), "parcel_unknown"),
+        (invalid(), "query_invalid"),
+        (RuntimeError("secret"), "internal_error"),
+    ],
+)
+async def test_a_query_that_fails_is_answered_with_a_problem(error: Exception, code: str) -> None:
+    problem = await ask(error)
+    assert problem["code"] == code
+    assert problem["detail"]
+    assert "secret" not in str(problem)
+
+
+async def test_a_query_that_is_no_json_is_answered_with_a_problem() -> None:
+    problem = await ask(None, undecodable=True)
+    assert problem["code"] == "message_invalid"
+    assert "secret" not in str(problem)
+
+
+async def test_a_query_is_answered() -> None:
+    assert await ask(None) == {"answer": 42}
