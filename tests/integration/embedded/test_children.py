@@ -63,7 +63,7 @@ def test_a_start_right_after_the_parents_death_waits_for_the_old_server(folder: 
         old_pid, _ = _pids(parent)
         parent.kill()
         with EmbeddedPostgres(folder / "pg", settings=FAST) as server, EmbeddedNats(folder / "nats") as nats:
-            assert is_gone(old_pid)
+            wait_until(lambda: is_gone(old_pid), "the old server is gone")
             assert _answers(server)
             assert nats.is_running()
 
@@ -100,7 +100,7 @@ def test_a_parent_that_exits_stops_its_servers(folder: Path) -> None:
         pids = _pids(parent)
         parent.communicate("\n")
     assert parent.returncode == 0
-    assert all(is_gone(pid) for pid in pids)
+    wait_until(lambda: all(is_gone(pid) for pid in pids), "the servers are gone")
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_the_servers(folder: Path) -> None:

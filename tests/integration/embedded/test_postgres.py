@@ -114,7 +114,7 @@ def test_a_killed_server_loses_nothing_committed(folder: Path) -> None:
     _keep_a_row(url)
     members = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
     server.kill()
-    assert all(is_gone(member) for member in members)
+    wait_until(lambda: all(is_gone(member) for member in members), "the killed processes are gone")
     assert (folder / "pg" / "cluster" / "postmaster.pid").exists()
     server.start()
     assert server.url == url
@@ -133,7 +133,7 @@ def test_a_busy_backend_that_outlives_its_postmaster_is_ended_by_the_next_start(
     wait_until(lambda: not server.is_running(), "the postmaster is dead")
     assert [process.pid for process in orphans(folder / "pg" / "cluster")].count(backend) == 1
     server.start()
-    assert is_gone(backend)
+    wait_until(lambda: is_gone(backend), "the backend is gone")
     client.close()
     assert _ask(server.url, "SELECT 1") == 1
     server.stop()
