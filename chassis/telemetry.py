@@ -76,12 +76,26 @@ def _environments_sampler() -> Sampler:
     return TracerProvider(shutdown_on_exit=False).sampler
 
 
+class _Identity(Resource):
+    """A resource that is hashed once: the exporter asks for its hash with every span, and it is made by way of JSON."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource.attributes, resource.schema_url)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or super().__eq__(other)
+
+
 def configure(service: str) -> TracerProvider:
     """Send spans where the environment says: `OTEL_EXPORTER_OTLP_ENDPOINT`, `APPLICATIONINSIGHTS_CONNECTION_STRING`.
 
     Without either, trace ids are still made and carried, and no span is kept.
     """
-    resource = Resource.create({SERVICE_NAME: service, SERVICE_NAMESPACE: "terrafusion"})
+    resource = _Identity(Resource.create({SERVICE_NAME: service, SERVICE_NAMESPACE: "terrafusion"}))
     provider = TracerProvider(resource=resource, sampler=SampledWhereExported())
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415 only where asked for

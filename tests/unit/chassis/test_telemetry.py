@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
-from chassis.telemetry import SampledWhereExported, export_spans, is_sampled, trace_headers, trace_id_of
+from chassis.telemetry import SampledWhereExported, configure, export_spans, is_sampled, trace_headers, trace_id_of
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 
@@ -83,3 +83,14 @@ def test_trace_headers_are_what_the_standard_propagator_writes(flags: int, state
     inject(standard, trace.set_span_in_context(span))
     assert trace_headers(span) == standard
     assert trace_headers(trace.INVALID_SPAN) == {}
+
+
+def test_a_service_is_named_in_its_spans_as_the_sdk_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=test")
+    monkeypatch.setattr(trace, "set_tracer_provider", lambda _: None)
+    for variable in ("OTEL_EXPORTER_OTLP_ENDPOINT", "APPLICATIONINSIGHTS_CONNECTION_STRING"):
+        monkeypatch.delenv(variable, raising=False)
+    resource = configure("terrafusion-market").resource
+    standard = Resource.create({"service.name": "terrafusion-market", "service.namespace": "terrafusion"})
+    assert resource.attributes["deployment.environment"] == "test"
+    assert (resource, hash(resource)) == (standard, hash(standard))
