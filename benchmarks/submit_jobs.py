@@ -122,6 +122,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--no-export", action="store_true", help="make spans but export none")
+    parser.add_argument("--sampled", type=float, help="record this share of the traces, as production would")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="tf-bench-"))
     folder.chmod(0o711)
@@ -133,7 +134,8 @@ def main() -> None:
     finally:
         sink.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
-    print(json.dumps(result))
+    traced = "none exported" if options.no_export else f"{(options.sampled or 1) * 100:g} % of traces exported"
+    print(json.dumps({**result, "name": f"{result['name']}, {traced}"}))
 
 
 def _run(folder: Path, url: str, nats_url: str, options: argparse.Namespace, sink_port: int) -> dict[str, object]:
@@ -155,6 +157,9 @@ def _run(folder: Path, url: str, nats_url: str, options: argparse.Namespace, sin
     }
     if not options.no_export:
         environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://127.0.0.1:{sink_port}"
+    if options.sampled is not None:
+        environment["OTEL_TRACES_SAMPLER"] = "parentbased_traceidratio"
+        environment["OTEL_TRACES_SAMPLER_ARG"] = str(options.sampled)
     bare_command = ["-m", "uvicorn", "benchmarks.bare_submit:app", "--port", str(bare)]
     bare_command += ["--log-level", "warning", "--no-access-log"]
     with (
