@@ -9,7 +9,7 @@ from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resourc
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler, SamplingResult
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, TraceFlags
 from prometheus_client import Counter, Gauge, Histogram
 
 from contracts.subjects import JobKind
@@ -121,11 +121,15 @@ def current_traceparent() -> str | None:
 
 
 def trace_headers(span: Span) -> dict[str, str]:
-    """A span's W3C headers; the general propagators take ten times as long for them."""
+    """A span's W3C headers; the general propagators take ten times as long for them.
+
+    Of the flags only `sampled` is sent: level 1 of the recommendation knows no other, and strict readers refuse any.
+    """
     context = span.get_span_context()
     if not context.is_valid:
         return {}
-    headers = {"traceparent": f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"}
+    sampled = context.trace_flags & TraceFlags.SAMPLED
+    headers = {"traceparent": f"00-{context.trace_id:032x}-{context.span_id:016x}-{sampled:02x}"}
     if context.trace_state:
         headers["tracestate"] = context.trace_state.to_header()
     return headers

@@ -5,10 +5,11 @@ from typing import TypeVar
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
-from opentelemetry.propagate import inject
+from opentelemetry import trace
 from pydantic import BaseModel, ValidationError
 
 from chassis.errors import NotFoundError, PermanentError, TransientError
+from chassis.telemetry import trace_headers
 from services.gateway.problems import UnansweredError
 from services.gateway.state import Gateway
 
@@ -23,8 +24,7 @@ async def ask(gateway: Gateway, subject: str, question: BaseModel, answer: type[
         PermanentError: the service's own refusal, with its code.
         TransientError: `answer_invalid`, what came is not what the contract says.
     """
-    headers: dict[str, str] = {"content-type": "application/json"}
-    inject(headers)
+    headers = {"content-type": "application/json", **trace_headers(trace.get_current_span())}
     wait_seconds = gateway.settings.answer_wait.total_seconds()
     body = question.model_dump_json(exclude_none=True).encode()
     try:

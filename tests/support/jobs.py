@@ -162,6 +162,16 @@ class Office:
             if (message.headers or {}).get("ce-subject") == str(job_id)
         ]
 
+    async def letters_since(self, before: int) -> list[Msg]:
+        """The dead letters beyond the first `before`, once there are any and the consumer has nothing to do."""
+
+        async def look() -> list[Msg]:
+            return (await self.letters())[before:]
+
+        await eventually(look, "there is a new dead letter")
+        await self.idle()
+        return await look()
+
     async def letters(self, job_id: UUID | None = None) -> list[Msg]:
         """The dead letters, of one job or all."""
         found = await self.messages("DEADLETTER", "dlq.>")

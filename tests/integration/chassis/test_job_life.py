@@ -179,8 +179,7 @@ async def test_a_command_for_another_county_than_its_subjects_is_set_aside(offic
     before = len(await office.letters())
     message = job_requested(await office.job(job_id), service="gateway")
     await office.jetstream.publish("job.market.requested.yakima", message.body.encode(), headers=message.headers)
-    await office.idle()
-    (letter,) = (await office.letters())[before:]
+    (letter,) = await office.letters_since(before)
     assert b'"code":"subject_mismatch"' in letter.data
     assert (await office.job(job_id))["status"] == "queued"
     await publish_request(office, job_id, copy=1)
@@ -387,8 +386,7 @@ async def test_a_message_nobody_can_read_is_set_aside_once(
     await office.jetstream.publish("job.market.requested.benton", body, headers=headers or None)
     after = await office.ended(await office.submit())
     assert after["status"] == "succeeded"
-    await office.idle()
-    letters = (await office.letters())[before:]
+    letters = await office.letters_since(before)
     assert len(letters) == 1
     assert f'"code":"{code}"'.encode() in letters[0].data
     assert (letters[0].headers or {})["ce-id"] == (letters[0].headers or {})["Nats-Msg-Id"]
@@ -397,8 +395,7 @@ async def test_a_message_nobody_can_read_is_set_aside_once(
 async def test_a_message_of_an_impossible_county_is_set_aside(office: Office) -> None:
     before = len(await office.letters())
     await office.jetstream.publish("job.market.requested.NOT-A-COUNTY", b"{}")
-    await office.idle()
-    (letter,) = (await office.letters())[before:]
+    (letter,) = await office.letters_since(before)
     assert letter.subject == "dlq.market.unknown"
 
 
@@ -409,8 +406,7 @@ async def test_a_message_of_an_unknown_job_is_set_aside(office: Office) -> None:
     assert row is not None
     before = len(await office.letters())
     await publish_request(office, UUID(int=1), row=dict(row) | {"id": UUID(int=1)})
-    await office.idle()
-    (letter,) = (await office.letters())[before:]
+    (letter,) = await office.letters_since(before)
     assert b'"code":"job_unknown"' in letter.data
 
 

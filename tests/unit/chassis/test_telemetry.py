@@ -94,3 +94,10 @@ def test_a_service_is_named_in_its_spans_as_the_sdk_would(monkeypatch: pytest.Mo
     standard = Resource.create({"service.name": "terrafusion-market", "service.namespace": "terrafusion"})
     assert resource.attributes["deployment.environment"] == "test"
     assert (resource, hash(resource)) == (standard, hash(standard))
+
+
+def test_only_the_sampled_flag_is_sent() -> None:
+    context = SpanContext(trace_id=1, span_id=2, is_remote=False, trace_flags=TraceFlags(0x03))
+    assert trace_headers(NonRecordingSpan(context))["traceparent"] == f"00-{1:032x}-{2:016x}-01"
+    context = SpanContext(trace_id=1, span_id=2, is_remote=False, trace_flags=TraceFlags(0x02))
+    assert trace_headers(NonRecordingSpan(context))["traceparent"] == f"00-{1:032x}-{2:016x}-00"
