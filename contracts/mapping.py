@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from contracts.following import Following, ReaderName
 from contracts.quarantine import QuarantineRule
 from contracts.subjects import COUNTY_PATTERN
 
@@ -97,6 +98,10 @@ class SourceTable(Section):
         default=None, ge=1, description="read only so many years of `tax_year`, the working year the last of them"
     )
     checks: tuple[Check, ...] = ()
+    reader: ReaderName | None = Field(default=None, description="null: the pair's")
+    changed_column: str | None = Field(
+        default=None, description="the rowversion or timestamp that moves with every change of a row; null: found out"
+    )
     epsg: int | None = Field(default=None, description="the geometry's CRS; null: the county's")
 
     @model_validator(mode="after")
@@ -267,8 +272,9 @@ class Pair(Section):
     """A legacy system that a county is synchronised with; its URL is `TERRAFUSION_SOURCE_<PAIR>_URL`."""
 
     pair: str = Field(pattern=COUNTY_PATTERN)
-    connector: Literal["pacs", "files"]
-    reader: Literal["hash_diff"] = "hash_diff"
+    connector: Literal["pacs", "sql", "files", "feature_service"]
+    reader: ReaderName = "auto"
+    following: Following = Following()
     source_schema: str = Field(default="dbo", description="the schema of the source's tables")
     working_year: WorkingYear
     scope: str | None = Field(

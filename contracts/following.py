@@ -1,0 +1,57 @@
+"""How a legacy system is followed: what a pair of `mappings.yaml` says beyond which columns mean what."""
+
+from datetime import date, time
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ReaderName = Literal["auto", "cdc", "change_tracking", "rowversion", "timestamp", "hash_diff"]
+"""How changes of a table are found; `auto`: the best that the probe finds possible."""
+
+SnapshotMode = Literal["initial", "initial_only", "no_data", "when_needed", "recovery", "always"]
+"""Debezium's snapshot modes; `recovery` rebuilds the state of reading from what is landed."""
+
+
+class Section(BaseModel):
+    """A part of a mapping: a misspelt key is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Brake(Section):
+    """How much of a table may go or change in one run before a person has to say yes: more than both limits."""
+
+    deleted_rows: int = Field(default=100, ge=0)
+    deleted_share: float = Field(default=0.05, ge=0, le=1)
+    changed_rows: int = Field(default=5_000, ge=0)
+    changed_share: float = Field(default=0.6, ge=0, le=1)
+
+
+class Window(Section):
+    """When the source may be read, in the county's local time; an end before the start is on the next day."""
+
+    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = (
+        "mon", "tue", "wed", "thu", "fri", "sat", "sun",
+    )  # fmt: skip
+    start: time = time(0, 0)
+    end: time = time(0, 0)
+
+
+class Following(Section):
+    """How gently and how carefully a pair is followed."""
+
+    snapshot_mode: SnapshotMode = "initial"
+    brake: Brake = Brake()
+    windows: tuple[Window, ...] = Field(default=(), description="none: always")
+    blackout_dates: tuple[date, ...] = ()
+    rows_per_second: int | None = Field(default=None, ge=1, description="null: as fast as it goes")
+    poll_cron: str | None = Field(default=None, description="runs `incremental` by itself, in the county's time zone")
+    lock_timeout_seconds: float = Field(default=10, gt=0)
+    query_timeout_seconds: float = Field(default=300, gt=0)
+    chunk_seconds: float = Field(default=2, gt=0, description="how long one range should take to read")
+    timestamp_overlap_seconds: int = Field(
+        default=7_200, ge=3_600, description="a timestamp reader reads so much again: clocks repeat an hour in autumn"
+    )
+    mass_change_rows: int = Field(default=10_000, ge=1, description="more changed parcels in a run are told of in one")
+    tombstones: bool = Field(default=False, description="a message without a body after every `d` envelope")
+    heartbeats: bool = Field(default=True, description="say that a run found nothing")

@@ -1,0 +1,1 @@
+"""How each table is followed: readers turn what a source has into batches of rows."""
