@@ -9,11 +9,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from contracts.file_format import FileFormat
 from contracts.following import Following, ReaderName
 from contracts.quarantine import QuarantineRule
 from contracts.subjects import COUNTY_PATTERN
 
 Scalar = str | int | float | bool
+
+PersonalTreatment = Literal["mask", "hmac", "drop"]
+"""What events and images show of a personal value: `***`, an HMAC-SHA256 with the key's id, or nothing."""
 
 
 class Section(BaseModel):
@@ -83,12 +87,17 @@ class SourceTable(Section):
 
     name: str
     file: str | None = Field(default=None, description="the file's name, for the files connector")
+    file_format: FileFormat = Field(default=FileFormat(), description="of a file, and the layer of a feature service")
     key: tuple[str, ...] = Field(min_length=1)
     columns: dict[str, ColumnType]
     links: dict[Link, str | tuple[str, ...]] = Field(
         default_factory=dict, description="several columns are joined with a colon"
     )
     personal: tuple[str, ...] = Field(default=(), description="names and addresses of people; masked in every event")
+    personal_as: dict[str, PersonalTreatment] = Field(
+        default_factory=dict,
+        description="other than `mask`: `hmac` tells equal values apart without showing them, `drop` is never stored",
+    )
     null_values: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="texts that mean null, by column")
     where: dict[str, tuple[Scalar, ...]] = Field(default_factory=dict, description="other rows are read and filtered")
     repeats_ordered_by: str | None = Field(
@@ -110,8 +119,11 @@ class SourceTable(Section):
         named |= {name for check in self.checks for name in (check.required_with, check.year_column) if name}
         named |= {name for link in self.links for name in self.link_columns(link)}
         named |= {self.repeats_ordered_by} if self.repeats_ordered_by else set()
+        named |= {*self.file_format.date_formats, *self.file_format.empty_if_missing}
         if unknown := sorted(named - set(self.columns)):
             raise ValueError(f"table {self.name} does not declare the columns {unknown}")
+        if public := sorted(set(self.personal_as) - set(self.personal)):
+            raise ValueError(f"table {self.name} treats {public} as personal and does not call them so")
         if self.years is not None and Link.TAX_YEAR not in self.links:
             raise ValueError(f"table {self.name} limits years and links no tax_year")
         return self
@@ -268,6 +280,20 @@ class WorkingYear(Section):
         return self
 
 
+class Official(Section):
+    """Which layer of a year is the official one: the highest supplement whose group is null or accepted.
+
+    PACS moves its pointer to a supplement while that is still pending; the roll has it once its group is accepted.
+    """
+
+    layers: str = Field(description="the table that has a row for every layer, with parcel, year and supplement")
+    group: str = Field(
+        pattern=r"^\w+\.\w+$", description="`table.column`: a supplement's group, by year and supplement"
+    )
+    status: str = Field(pattern=r"^\w+\.\w+$", description="`table.column`: a group's status; its key is the group")
+    accepted: tuple[str, ...] = Field(min_length=1, description="the statuses that make a group official")
+
+
 class Pair(Section):
     """A legacy system that a county is synchronised with; its URL is `TERRAFUSION_SOURCE_<PAIR>_URL`."""
 
@@ -277,6 +303,10 @@ class Pair(Section):
     following: Following = Following()
     source_schema: str = Field(default="dbo", description="the schema of the source's tables")
     working_year: WorkingYear
+    certified_year: WorkingYear | None = Field(
+        default=None, description="the year that is certified: changes of its official layers are told as such"
+    )
+    official: Official | None = Field(default=None, description="null: the working layer is the official one")
     scope: str | None = Field(
         default=None, description="rows that belong to a parcel which `where` of this table leaves out are left out too"
     )
@@ -289,6 +319,16 @@ class Pair(Section):
         """The tables by name."""
         return {table.name: table for table in self.tables}
 
+    def _has_layers(self, official: Official) -> bool:
+        tables = self.table_by_name
+        layers, group, status = (
+            tables.get(name.partition(".")[0]) for name in (official.layers, official.group, official.status)
+        )
+        if layers is None or group is None or status is None:
+            return True  # said as an unknown table
+        of_year = {Link.TAX_YEAR, Link.SUPPLEMENT}
+        return {Link.PARCEL_ID, *of_year} <= layers.links.keys() and of_year <= group.links.keys()
+
     @model_validator(mode="after")
     def _references_exist(self) -> Self:
         tables = self.table_by_name
@@ -300,13 +340,17 @@ class Pair(Section):
         named += [
             name for table in self.tables for c in table.checks for name in (c.references, c.references_year) if name
         ]
-        named += [self.working_year.column] if self.working_year.column else []
+        named += [year.column for year in (self.working_year, self.certified_year) if year and year.column]
+        named += [self.official.group, self.official.status] if self.official else []
         named += [owner.confidential.column] if (owner := self.entities.owner) and owner.confidential else []
         known = {f"{table.name}.{column}" for table in self.tables for column in table.columns}
         roots = {name for _, entity, _ in self.entities.mapped() for name in (entity.root, *entity.required)}
         roots |= {self.scope} if self.scope else set()
+        roots |= {self.official.layers} if self.official else set()
         if unknown := sorted(set(named) - known) + sorted(roots - set(tables)):
             raise ValueError(f"pair {self.pair} uses what its tables do not declare: {unknown}")
+        if self.official and not self._has_layers(self.official):
+            raise ValueError(f"pair {self.pair}: official needs layers that link parcel_id, tax_year and supplement")
         if self.connector == "files" and (missing := [t.name for t in self.tables if t.file is None]):
             raise ValueError(f"pair {self.pair} names no file for {missing}")
         return self

@@ -1,6 +1,6 @@
 """What ingest says: source rows as Debezium change envelopes, and canonical facts, one for each domain change.
 
-The envelope follows Debezium's documentation of the SQL Server connector (value schema, not the Kafka key).
+The envelope follows Debezium's documentation and code of the SQL Server connector (value schema, not the Kafka key).
 """
 
 from datetime import datetime
@@ -18,6 +18,14 @@ MASK = "***"
 KEY_HEADER = "debezium-key"
 """The header that carries a row's key as JSON, as Debezium's message key does."""
 
+NEW_KEY_HEADER, OLD_KEY_HEADER = "__debezium.newkey", "__debezium.oldkey"
+"""Where a row's key was updated: on the `d` of the old key, and on the `c` of the new one."""
+
+SnapshotMark = Literal[
+    "true", "first", "first_in_data_collection", "last_in_data_collection", "last", "false", "incremental"
+]
+"""Debezium's words for where in a snapshot a row stands."""
+
 
 class EnvelopeSource(BaseModel):
     """Where and when a row changed. `ts_*` is the moment at which the reader saw the row."""
@@ -28,13 +36,17 @@ class EnvelopeSource(BaseModel):
     connector: str
     name: str = Field(description="the sync pair")
     ts_ms: int
-    snapshot: str = Field(description="`true` for rows of a first load, else `false`")
+    snapshot: SnapshotMark = Field(description="`false` for what is no snapshot; `incremental` where it was asked for")
     db: str
     sequence: str | None = Field(description="the pair's run number: later runs have higher ones")
     ts_us: int
     ts_ns: int
     schema_name: str = Field(alias="schema")
     table: str
+    change_lsn: str | None = Field(default=None, description="of readers of SQL Server's log")
+    commit_lsn: str | None = None
+    event_serial_no: int | None = None
+    version_token: str | None = Field(default=None, description="of other readers: how far the table was read")
 
 
 class EnvelopeTransaction(BaseModel):
@@ -87,7 +99,10 @@ class CanonicalFact(Event):
 
 
 class ParcelFact(CanonicalFact):
-    """A fact of one parcel; `before` and `after` hold the fields that differ, as they stand in `parcel_v1`."""
+    """A fact of one parcel; `before` and `after` hold the fields that differ, as they stand in `parcel_v1`.
+
+    A layer that is both the working and the official one is told of once, as the working one.
+    """
 
     family = "parcel"
 
@@ -97,6 +112,8 @@ class ParcelFact(CanonicalFact):
     changed_fields: tuple[str, ...]
     before: dict[str, Any] | None = Field(description="null: the parcel is new")
     after: dict[str, Any] | None
+    layer: Literal["working", "official"] = "working"
+    is_certified_year: bool = Field(default=False, description="the official layer of a certified year is concerned")
 
     @property
     def subject_id(self) -> str:
@@ -116,6 +133,32 @@ class ParcelRemoved(ParcelFact):
 
     fact = "removed"
     subjects = ("parcel.removed.*",)
+
+
+class BatchFact(CanonicalFact):
+    """So many facts of one run that they are told of in one: a new year, a recalculation.
+
+    Which entities they are is in the operation's history.
+    """
+
+    facts: int = Field(description="so many entities differ")
+    removed: int = Field(description="so many of them are gone")
+    tax_year: int
+    changed_fields: dict[str, int] = Field(description="how many entities differ in each field")
+
+    @property
+    def subject_id(self) -> str:
+        """The operation's id."""
+        return str(self.operation_id)
+
+
+class ParcelBatchChanged(BatchFact):
+    """More parcels changed in one run than are told of one by one."""
+
+    family, fact = "parcel", "batch_changed"
+    subjects = ("parcel.batch_changed.*",)
+
+    is_certified_year: bool = Field(default=False, description="official layers of a certified year are among them")
 
 
 class SaleFact(CanonicalFact):
@@ -156,6 +199,13 @@ class SaleRemoved(SaleFact):
     subjects = ("sale.removed.*",)
 
 
+class SaleBatchChanged(BatchFact):
+    """More sales changed in one run than are told of one by one."""
+
+    family, fact = "sale", "batch_changed"
+    subjects = ("sale.batch_changed.*",)
+
+
 class OwnerChanged(CanonicalFact):
     """The owners of a parcel, their shares, names or mailing addresses changed; which, but not to what."""
 
@@ -172,6 +222,13 @@ class OwnerChanged(CanonicalFact):
     def subject_id(self) -> str:
         """The parcel's id."""
         return self.parcel_id
+
+
+class OwnerBatchChanged(BatchFact):
+    """The owners of more parcels changed in one run than are told of one by one."""
+
+    family, fact = "owner", "batch_changed"
+    subjects = ("owner.batch_changed.*",)
 
 
 class SyncFact(CanonicalFact):
@@ -191,7 +248,7 @@ class SyncCompleted(SyncFact):
     fact = "completed"
     subjects = ("sync.completed.*",)
 
-    mode: Literal["full", "incremental"]
+    mode: Literal["full", "incremental", "snapshot", "undo"]
     reader: str
     rows_read: int
     rows_applied: int
@@ -215,16 +272,170 @@ class SyncSnapshotCompleted(SyncFact):
 
 
 class SyncBrakeApplied(SyncFact):
-    """A synchronisation was stopped because it would have deleted what is hardly gone; nothing was applied."""
+    """A synchronisation was stopped before it did what is hardly meant; nothing was applied."""
 
     fact = "brake_applied"
     subjects = ("sync.brake_applied.*",)
 
-    reason: Literal["empty_read"]
+    reason: Literal["empty_read", "mass_delete", "mass_change"]
     source_tables: tuple[str, ...]
+    approval_id: UUID | None = Field(default=None, description="what a person has to say yes or no to")
+    rows_deleted: int | None = None
+    rows_changed: int | None = None
+
+
+class SyncGapFound(SyncFact):
+    """A source no longer has all changes since the last run; the tables are compared as a whole instead."""
+
+    fact = "gap_found"
+    subjects = ("sync.gap_found.*",)
+
+    source_tables: tuple[str, ...]
+    reader: str
+    token: str = Field(description="how far it had been read")
+    oldest_token: str = Field(description="from where on the source is complete")
+
+
+class SyncCertificateIssued(SyncFact):
+    """What the record holds of a pair was reconciled with the source, and signed."""
+
+    fact = "certificate_issued"
+    subjects = ("sync.certificate_issued.*",)
+
+    certificate_id: UUID
+    holds: bool
+    sequence: int
+    differences: tuple[str, ...] = Field(default=(), description="what did not reconcile, by name")
+
+
+class SyncUndone(SyncFact):
+    """Runs were taken back: the landed rows and the record are as before them. The pair is held."""
+
+    fact = "undone"
+    subjects = ("sync.undone.*",)
+
+    undone_operation_ids: tuple[UUID, ...]
+    sequence: int
+    rows: int
+    parcels: int
+    sales: int
+
+
+class SyncTableStopped(SyncFact):
+    """A table is no longer followed until the mapping is mended; the others go on."""
+
+    fact = "table_stopped"
+    subjects = ("sync.table_stopped.*",)
+
+    source_table: str
+    code: str
+    message: str
+    columns: tuple[str, ...] = ()
+
+
+class SyncConflictFound(SyncFact):
+    """Two pairs say different things of one field; a person has to choose."""
+
+    fact = "conflict_found"
+    subjects = ("sync.conflict_found.*",)
+
+    conflict_id: UUID
+    entity: str
+    entity_id: str
+    field: str
+    pairs: tuple[str, ...]
+
+
+class SyncHeartbeat(SyncFact):
+    """A source was looked at and nothing had changed; `ts_ms` as in Debezium's heartbeat."""
+
+    fact = "heartbeat"
+    subjects = ("sync.heartbeat.*",)
+
+    ts_ms: int
+    sequence: int
+
+
+class ChangedColumn(BaseModel):
+    """A column of a table, in Debezium's shape."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    name: str
+    jdbc_type: int = Field(alias="jdbcType", description="of java.sql.Types; 1111 where none fits")
+    native_type: int | None = Field(default=None, alias="nativeType")
+    type_name: str = Field(alias="typeName")
+    type_expression: str | None = Field(default=None, alias="typeExpression")
+    charset_name: str | None = Field(default=None, alias="charsetName")
+    length: int | None = None
+    scale: int | None = None
+    position: int
+    optional: bool
+    auto_incremented: bool = Field(default=False, alias="autoIncremented")
+    generated: bool = False
+
+
+class ChangedTable(BaseModel):
+    """A table as it is now, in Debezium's shape."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, serialize_by_alias=True)
+
+    default_charset_name: str | None = Field(default=None, alias="defaultCharsetName")
+    primary_key_column_names: tuple[str, ...] = Field(alias="primaryKeyColumnNames")
+    columns: tuple[ChangedColumn, ...]
+    attributes: tuple[dict[str, Any], ...] = ()
+
+
+class TableChange(BaseModel):
+    """What happened to a table, in Debezium's shape; `table` is null where it is gone."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    type: Literal["CREATE", "ALTER", "DROP"]
+    id: str
+    table: ChangedTable | None
+
+
+class SyncSchemaChanged(SyncFact):
+    """A source's table has other columns than before; `tableChanges` as in Debezium's schema change event."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+    fact = "schema_changed"
+    subjects = ("sync.schema_changed.*",)
+
+    source: EnvelopeSource
+    ts_ms: int
+    database_name: str = Field(alias="databaseName")
+    schema_name: str = Field(alias="schemaName")
+    ddl: None = None
+    table_changes: tuple[TableChange, ...] = Field(alias="tableChanges")
+
+
+class TransactionPart(BaseModel):
+    """How many changes a transaction has of a table."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    data_collection: str
+    event_count: int
+
+
+class SyncTransactionMarked(SyncFact):
+    """A run's change envelopes begin or end; as Debezium's transaction event."""
+
+    fact = "transaction_marked"
+    subjects = ("sync.transaction_marked.*",)
+
+    status: Literal["BEGIN", "END"]
+    id: str
+    ts_ms: int
+    event_count: int | None = None
+    data_collections: tuple[TransactionPart, ...] | None = None
 
 
 INGEST_EVENTS: tuple[type[Event], ...] = (
-    ChangeEnvelope, ParcelChanged, ParcelRemoved, SaleRecorded, SaleChanged, SaleRemoved, OwnerChanged,
-    SyncCompleted, SyncSnapshotCompleted, SyncBrakeApplied,
+    ChangeEnvelope, ParcelChanged, ParcelRemoved, ParcelBatchChanged, SaleRecorded, SaleChanged, SaleRemoved,
+    SaleBatchChanged, OwnerChanged, OwnerBatchChanged, SyncCompleted, SyncSnapshotCompleted, SyncBrakeApplied,
+    SyncGapFound, SyncCertificateIssued, SyncUndone, SyncTableStopped, SyncConflictFound, SyncHeartbeat,
+    SyncSchemaChanged, SyncTransactionMarked,
 )  # fmt: skip
