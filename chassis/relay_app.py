@@ -1,4 +1,4 @@
-"""The relay service: sends what a crash left in the outbox and publishes again what the bus has lost."""
+"""The relay service: sends what a crash left in the outbox or the bus has lost, and asks for jobs that are due."""
 
 import asyncio
 import logging
@@ -11,8 +11,10 @@ from pydantic import Field
 
 from chassis import queries, telemetry
 from chassis.bus import Sender
+from chassis.declared_schedules import Files
 from chassis.jobs import JobRouter
 from chassis.relay import EVERY_COUNTY, reconcile, sweep
+from chassis.schedules import fire_all
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 
@@ -29,15 +31,20 @@ class RelaySettings(ServiceSettings):
         default=timedelta(seconds=90), title="silence after which a job counts as lost by the bus"
     )
     inbox_age: timedelta = Field(default=timedelta(days=35), title="how long deliveries are remembered")
+    schedule_interval: timedelta = Field(default=timedelta(seconds=0.5), title="time between looks for due schedules")
+    schedule_file_interval: timedelta = Field(
+        default=timedelta(seconds=15), title="time between looks at the schedules of county files"
+    )
 
 
 class Relay(Service):
-    """A service without jobs of its own: three loops."""
+    """A service without jobs of its own: its loops."""
 
     def __init__(self, settings: RelaySettings) -> None:
         super().__init__("relay", router=JobRouter(), settings=settings)
         self.relay_settings = settings
         self._sender: Sender | None = None
+        self._files = Files(self.database, settings.counties_dir)
 
     @asynccontextmanager
     async def lifespan(self, context: ContextRepo) -> AsyncIterator[None]:
@@ -50,6 +57,8 @@ class Relay(Service):
                 asyncio.create_task(every(settings.sweep_interval, self._sweep)),
                 asyncio.create_task(every(settings.reconcile_interval, self._reconcile)),
                 asyncio.create_task(every(timedelta(hours=1), self._forget)),
+                asyncio.create_task(every(settings.schedule_file_interval, self._files.look)),
+                asyncio.create_task(every(settings.schedule_interval, self._fire)),
             ]
             yield
             for loop in loops:
@@ -70,6 +79,9 @@ class Relay(Service):
         if lost:
             telemetry.JOBS_RECONCILED.inc(lost)
             log.warning("jobs published again", extra={"count": lost})
+
+    async def _fire(self) -> None:
+        await fire_all(self.database)
 
     async def _forget(self) -> None:
         async with self.database.begin(EVERY_COUNTY) as unit:

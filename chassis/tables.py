@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Identity,
@@ -74,4 +75,30 @@ inbox = Table(
     Column("event_id", Text, primary_key=True),
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=_now),
     Index("inbox_received_at", "received_at"),
+)
+
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("county", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("id", UUID, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("parameters", JSONB, nullable=False),
+    Column("priority", Text, nullable=False, server_default="normal"),
+    Column("cron", Text),
+    Column("every_seconds", Integer),
+    Column("time_zone", Text, nullable=False),
+    Column("catch_up", Text, nullable=False, server_default="once"),
+    Column("is_paused", Boolean, nullable=False, server_default=text("false")),
+    Column("paused_by", Text),
+    Column("next_due_at", DateTime(timezone=True)),
+    Column("last_due_at", DateTime(timezone=True)),
+    Column("last_job_id", UUID),
+    Column("skips", BigInteger, nullable=False, server_default="0"),
+    Column("last_skipped_at", DateTime(timezone=True)),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Index("schedule_due", "next_due_at", postgresql_where=text("NOT is_paused")),
 )

@@ -42,6 +42,10 @@ OUTBOX_LAG = Gauge("terrafusion_outbox_lag_seconds", "age of the oldest event in
 EVENTS_SWEPT = Counter("terrafusion_outbox_swept_events", "events that the sweeper sent after a crash")
 JOBS_RECONCILED = Counter("terrafusion_jobs_reconciled", "jobs that were published again because the bus lacked them")
 DEAD_LETTERS = Counter("terrafusion_dead_letters", "messages that could not be handled", ["service", "code"])
+SCHEDULE_FIRES = Counter("terrafusion_schedule_fires", "jobs that a schedule asked for", ["county", "schedule"])
+SCHEDULE_SKIPS = Counter(
+    "terrafusion_schedule_skips", "due times that went by without a job", ["county", "schedule", "reason"]
+)
 CONSUMER_PENDING = Gauge("terrafusion_consumer_pending_messages", "messages that wait for a consumer", ["consumer"])
 
 

@@ -1,10 +1,11 @@
 """The shape of a county's configuration: `deploy/counties/<county>/county.yaml`."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.api.gis_export import GisExportSettings
+from contracts.schedules import Schedule
 from contracts.subjects import COUNTY_PATTERN
 
 
@@ -45,6 +46,14 @@ class County(Section):
     vacant_use_codes: tuple[str, ...] = ()
     reports: ReportSettings = ReportSettings()
     gis_export: GisExportSettings = GisExportSettings()
+    schedules: tuple[Schedule, ...] = Field(default=(), description="jobs that the platform asks for by itself")
+
+    @model_validator(mode="after")
+    def _names_its_schedules_apart(self) -> Self:
+        names = [schedule.name for schedule in self.schedules]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"schedules have the same name: {repeated}")
+        return self
 
 
 class CountyUser(Section):

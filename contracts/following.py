@@ -1,9 +1,9 @@
 """How a legacy system is followed: what a pair of `mappings.yaml` says beyond which columns mean what."""
 
 from datetime import date, time
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ReaderName = Literal["auto", "cdc", "change_tracking", "rowversion", "timestamp", "hash_diff"]
 """How changes of a table are found; `auto`: the best that the probe finds possible."""
@@ -46,6 +46,7 @@ class Following(Section):
     blackout_dates: tuple[date, ...] = ()
     rows_per_second: int | None = Field(default=None, ge=1, description="null: as fast as it goes")
     poll_cron: str | None = Field(default=None, description="runs `incremental` by itself, in the county's time zone")
+    poll_every_seconds: int | None = Field(default=None, ge=1, le=86_400, description="the same in a fixed rhythm")
     lock_timeout_seconds: float = Field(default=10, gt=0)
     query_timeout_seconds: float = Field(default=300, gt=0)
     chunk_seconds: float = Field(default=2, gt=0, description="how long one range should take to read")
@@ -55,3 +56,9 @@ class Following(Section):
     mass_change_rows: int = Field(default=10_000, ge=1, description="more changed parcels in a run are told of in one")
     tombstones: bool = Field(default=False, description="a message without a body after every `d` envelope")
     heartbeats: bool = Field(default=True, description="say that a run found nothing")
+
+    @model_validator(mode="after")
+    def _has_one_rhythm(self) -> Self:
+        if self.poll_cron is not None and self.poll_every_seconds is not None:
+            raise ValueError("following names poll_cron or poll_every_seconds, not both")
+        return self
