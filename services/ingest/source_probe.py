@@ -1,13 +1,15 @@
 """Looks at a pair's source and reads no row: what it is, whether the mapping fits, how each table is followed."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from contracts.mapping import Pair
-from services.ingest.domain.preflight import differences
+from services.ingest.domain.preflight import differences, warnings
 from services.ingest.mappings import load_pair
 from services.ingest.settings import source_url
 from services.ingest.sources.opening import open_source
+from services.ingest.sources.source import Catalog, SourceFacts, TableFacts
 
 BLIND_SPOT = "a change that is undone between two runs is not seen; who changed a row is not known"
 
@@ -22,27 +24,28 @@ def probe(counties_dir: Path, county: str, pair_name: str) -> dict[str, Any]:
     """
     pair = load_pair(counties_dir, county, pair_name)
     with open_source(pair, source_url(pair.pair)) as source:
-        catalog = source.catalog()
+        catalog, facts = source.catalog(), source.facts()
         return {
             "county": county,
             "pair": pair.pair,
             "connector": pair.connector,
             "database": source.database,
-            "server": source.server(),
-            "tables": [_table(pair, name, catalog.get(name, {})) for name in pair.table_by_name],
+            "server": {name: value for name, value in asdict(facts).items() if name != "tables"},
+            "tables": [_table(pair, name, catalog, facts) for name in pair.table_by_name],
             "differences": [difference.to_dict() for difference in differences(pair, catalog)],
+            "warnings": [warning.to_dict() for warning in warnings(pair, catalog, facts)],
         }
 
 
-def _table(pair: Pair, name: str, columns: dict[str, str]) -> dict[str, Any]:
-    table = pair.table_by_name[name]
-    stamps = [column for column, kind in columns.items() if column == "tsRowVersion" or kind == "rowversion"]
+def _table(pair: Pair, name: str, catalog: Catalog, facts: SourceFacts) -> dict[str, Any]:
+    table, there = pair.table_by_name[name], facts.tables.get(name, TableFacts())
     return {
         "table": name,
-        "columns_there": len(columns),
+        "columns_there": len(catalog.get(name, {})),
         "columns_read": len(table.columns),
         "key": list(table.key),
-        "rowversion": stamps[0] if stamps else None,
-        "reader": pair.reader,
+        **asdict(there),
+        "rowversion": there.rowversion_column,
+        "reader": table.reader or pair.reader,
         "blind_spots": [BLIND_SPOT],
     }

@@ -3,11 +3,11 @@
 from contextlib import AbstractContextManager
 
 from contracts.mapping import Pair
+from services.ingest.sources.connections import open_database
 from services.ingest.sources.files import open_files
-from services.ingest.sources.postgres import open_postgres
 from services.ingest.sources.source import Source
 
 
 def open_source(pair: Pair, url: str) -> AbstractContextManager[Source]:
-    """The pair's source, read only, as one consistent picture."""
-    return open_files(pair, url) if pair.connector == "files" else open_postgres(pair, url)
+    """The pair's source, read only, as one consistent picture where it can be one."""
+    return open_files(pair, url) if pair.connector == "files" else open_database(pair, url)

@@ -105,6 +105,7 @@ class ColumnFacts:
     scale: int | None = None
     is_nullable: bool = True
     is_computed: bool = False
+    collation: str | None = None
 
 
 Catalog = dict[str, dict[str, ColumnFacts]]
@@ -119,6 +120,8 @@ class TableFacts:
     primary_key: tuple[str, ...] = ()
     unique_keys: tuple[tuple[str, ...], ...] = ()
     clustered_key: tuple[str, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    """The columns of every index, in its order."""
     rowversion_column: str | None = None
     has_change_tracking: bool = False
     capture_instances: tuple[str, ...] = ()

@@ -304,7 +304,8 @@ async def test_a_probe_reads_no_row_and_names_what_differs(bench: SyncBench, leg
     report = await asyncio.to_thread(probe, bench.counties_dir, bench.county, bench.pair)
     legacy.execute("ALTER TABLE dbo.situs RENAME COLUMN city TO situs_city")
     assert [d["column"] for d in report["differences"]] == ["situs_city"]
-    assert report["server"]["transaction_read_only"] == "on"
+    assert report["server"]["more"]["transaction_read_only"] == "on"
+    assert report["server"]["can_write"] is False
     stamped = {table["table"] for table in report["tables"] if table["rowversion"]}
     assert stamped == {"property_val", "land_detail", "imprv", "imprv_detail"}
 

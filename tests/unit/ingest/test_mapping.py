@@ -6,18 +6,19 @@ from pydantic import ValidationError
 
 from contracts.mapping import CountyMappings, Pair
 from services.ingest.domain.preflight import differences
+from services.ingest.sources.source import Catalog, ColumnFacts
 from tests.support.mappings import COUNTIES
 from tests.support.mappings import county_pair as pair
 
 
-def catalog(of: Pair) -> dict[str, dict[str, str]]:
+def catalog(of: Pair) -> Catalog:
     kinds = {
         "text": "character varying",
         "decimal": "numeric",
         "timestamp": "timestamp without time zone",
         "geometry": "bytea",
     }
-    return {t.name: {name: kinds.get(kind, kind) for name, kind in t.columns.items()} for t in of.tables}
+    return {t.name: {name: ColumnFacts(kinds.get(kind, kind)) for name, kind in t.columns.items()} for t in of.tables}
 
 
 def test_a_source_that_has_everything_differs_in_nothing() -> None:
@@ -27,7 +28,7 @@ def test_a_source_that_has_everything_differs_in_nothing() -> None:
 def test_every_difference_is_named() -> None:
     there = catalog(pair())
     del there["imprv"], there["sale"]["sl_price"], there["situs"]["situs_city"]
-    there["property_val"]["market"] = "uuid"
+    there["property_val"]["market"] = ColumnFacts("uuid")
     found = {(d.code, d.table, d.column) for d in differences(pair(), there)}
     assert found == {
         ("mapping_table_missing", "imprv", None),

@@ -1,0 +1,1 @@
+"""The SQL that each kind of server is asked in."""

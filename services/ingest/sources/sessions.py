@@ -1,0 +1,84 @@
+"""One connection to a source: it runs queries, and gives texts as the server spelled them."""
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+import psycopg
+
+from services.ingest.sources.dialects.dialect import Sql
+
+Row = tuple[Any, ...]
+
+_BLOCK_BYTES = 8 * 1024 * 1024
+
+
+class Session(ABC):
+    """A connection that reads; every error of the driver is an error of `sources.errors` outside of it."""
+
+    database: str
+
+    @abstractmethod
+    def rows(self, query: Sql) -> list[Row]:
+        """All rows of a small answer."""
+
+    @abstractmethod
+    def blocks(self, query: Sql, names: list[str]) -> Iterator[pl.DataFrame]:
+        """The rows of a large answer, all of them texts, some megabytes at a time."""
+
+    @abstractmethod
+    def run(self, statement: str) -> None:
+        """Runs a statement that sets something for this session and answers nothing."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """From now on everything read is of one moment, where the server can do that."""
+
+    def value(self, query: Sql) -> Any:
+        """The first column of the first row; null where there is none."""
+        found = self.rows(query)
+        return found[0][0] if found else None
+
+
+class PsycopgSession(Session):
+    """PostgreSQL's own protocol; large answers come by COPY."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self.connection = connection
+        self.database = connection.info.dbname
+        connection.autocommit = True
+
+    def rows(self, query: Sql) -> list[Row]:
+        """As `Session.rows`."""
+        return self.connection.execute(query.text.encode(), query.parameters).fetchall()
+
+    def run(self, statement: str) -> None:
+        """As `Session.run`."""
+        self.connection.execute(statement.encode())
+
+    def begin(self) -> None:
+        """One read-only snapshot for everything."""
+        self.connection.autocommit = False
+        self.connection.read_only = True
+        self.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+
+    def blocks(self, query: Sql, names: list[str]) -> Iterator[pl.DataFrame]:
+        """As `Session.blocks`."""
+        statement = f"COPY ({query.text}) TO STDOUT (FORMAT csv)".encode()
+        with self.connection.cursor() as cursor, cursor.copy(statement, query.parameters) as copy:
+            block: list[Any] = []
+            size = 0
+            for data in copy:  # the server sends a row in one piece each, so a block never ends inside a row
+                block.append(data)
+                size += len(data)
+                if size >= _BLOCK_BYTES:
+                    yield _parse(b"".join(block), names)
+                    block, size = [], 0
+            if block:
+                yield _parse(b"".join(block), names)
+
+
+def _parse(block: bytes, names: list[str]) -> pl.DataFrame:
+    return pl.read_csv(io.BytesIO(block), has_header=False, new_columns=names, infer_schema=False)
