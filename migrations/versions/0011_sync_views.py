@@ -1,15 +1,15 @@
 """What the gateway shows of following a source: tables, runs, certificates, approvals, conflicts, drift.
 
-Revision ID: 0010
-Revises: 0009
+Revision ID: 0011
+Revises: 0010
 """
 
 from alembic import op
 
 from migrations.grants import publish_view
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
