@@ -112,6 +112,53 @@ ALTER TABLE chassis.outbox ALTER COLUMN "position" ADD GENERATED ALWAYS AS IDENT
     CACHE 1
 );
 
+-- Name: schedule; Type: TABLE; Schema: chassis; Owner: -
+
+CREATE TABLE chassis.schedule (
+    county text NOT NULL,
+    name text NOT NULL,
+    id uuid NOT NULL,
+    origin text NOT NULL,
+    kind text NOT NULL,
+    parameters jsonb NOT NULL,
+    priority text DEFAULT 'normal'::text NOT NULL,
+    cron text,
+    every_seconds integer,
+    time_zone text NOT NULL,
+    catch_up text DEFAULT 'once'::text NOT NULL,
+    is_paused boolean DEFAULT false NOT NULL,
+    paused_by text,
+    next_due_at timestamp with time zone,
+    last_due_at timestamp with time zone,
+    last_job_id uuid,
+    skips bigint DEFAULT 0 NOT NULL,
+    last_skipped_at timestamp with time zone,
+    created_by text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY chassis.schedule FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN schedule.id; Type: COMMENT; Schema: chassis; Owner: -
+
+COMMENT ON COLUMN chassis.schedule.id IS 'of the county and the name: the id of a job follows from it and the time that it was due';
+
+-- Name: COLUMN schedule.origin; Type: COMMENT; Schema: chassis; Owner: -
+
+COMMENT ON COLUMN chassis.schedule.origin IS 'county_file, mappings or api; what a file says is changed in the file';
+
+-- Name: COLUMN schedule.next_due_at; Type: COMMENT; Schema: chassis; Owner: -
+
+COMMENT ON COLUMN chassis.schedule.next_due_at IS 'null: never again';
+
+-- Name: COLUMN schedule.last_due_at; Type: COMMENT; Schema: chassis; Owner: -
+
+COMMENT ON COLUMN chassis.schedule.last_due_at IS 'the time that the last job of it was due';
+
+-- Name: COLUMN schedule.skips; Type: COMMENT; Schema: chassis; Owner: -
+
+COMMENT ON COLUMN chassis.schedule.skips IS 'times without a job, for the one before had not ended or the time had passed';
+
 -- Name: refresh_token; Type: TABLE; Schema: gateway; Owner: -
 
 CREATE TABLE gateway.refresh_token (
@@ -177,6 +224,119 @@ ALTER TABLE ONLY gisexport.export_run FORCE ROW LEVEL SECURITY;
 -- Name: COLUMN export_run.receipt; Type: COMMENT; Schema: gisexport; Owner: -
 
 COMMENT ON COLUMN gisexport.export_run.receipt IS 'GisExportReceipt of contracts/api/gis_export.py';
+
+-- Name: approval; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.approval (
+    county text NOT NULL,
+    id uuid NOT NULL,
+    pair text NOT NULL,
+    operation_id uuid NOT NULL,
+    reason text NOT NULL,
+    details jsonb NOT NULL,
+    status text DEFAULT 'pending'::text NOT NULL,
+    asked_at timestamp with time zone DEFAULT now() NOT NULL,
+    decided_by text,
+    decided_at timestamp with time zone
+);
+
+ALTER TABLE ONLY ingest.approval FORCE ROW LEVEL SECURITY;
+
+-- Name: approval_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.approval_v1 AS
+ SELECT county,
+    id,
+    pair,
+    operation_id,
+    reason,
+    details,
+    status,
+    asked_at,
+    decided_by,
+    decided_at
+   FROM ingest.approval;
+
+-- Name: certificate; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.certificate (
+    county text NOT NULL,
+    id uuid NOT NULL,
+    pair text NOT NULL,
+    operation_id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    holds boolean NOT NULL,
+    document jsonb NOT NULL,
+    signature text NOT NULL,
+    issued_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY ingest.certificate FORCE ROW LEVEL SECURITY;
+
+-- Name: certificate_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.certificate_v1 AS
+ SELECT county,
+    id,
+    pair,
+    operation_id,
+    sequence,
+    holds,
+    document,
+    signature,
+    issued_at
+   FROM ingest.certificate;
+
+-- Name: conflict; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.conflict (
+    county text NOT NULL,
+    id uuid NOT NULL,
+    entity text NOT NULL,
+    entity_id text NOT NULL,
+    field text NOT NULL,
+    candidates jsonb NOT NULL,
+    status text DEFAULT 'open'::text NOT NULL,
+    choice text,
+    decided_by text,
+    decided_at timestamp with time zone,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    operation_id uuid NOT NULL
+);
+
+ALTER TABLE ONLY ingest.conflict FORCE ROW LEVEL SECURITY;
+
+-- Name: conflict_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.conflict_v1 AS
+ SELECT county,
+    id,
+    entity,
+    entity_id,
+    field,
+    candidates,
+    status,
+    choice,
+    decided_by,
+    decided_at,
+    seen_at,
+    operation_id
+   FROM ingest.conflict;
+
+-- Name: contribution; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.contribution (
+    county text NOT NULL,
+    pair text NOT NULL,
+    entity text NOT NULL,
+    match_key text NOT NULL,
+    fields jsonb NOT NULL,
+    digest text NOT NULL,
+    origin text,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY ingest.contribution FORCE ROW LEVEL SECURITY;
 
 -- Name: neighborhood; Type: TABLE; Schema: ingest; Owner: -
 
@@ -276,7 +436,8 @@ CREATE TABLE ingest.parcel (
     south double precision,
     east double precision,
     north double precision,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    is_official boolean DEFAULT false NOT NULL
 );
 
 ALTER TABLE ONLY ingest.parcel FORCE ROW LEVEL SECURITY;
@@ -284,6 +445,61 @@ ALTER TABLE ONLY ingest.parcel FORCE ROW LEVEL SECURITY;
 -- Name: COLUMN parcel.is_current; Type: COMMENT; Schema: ingest; Owner: -
 
 COMMENT ON COLUMN ingest.parcel.is_current IS 'the working layer of the parcel';
+
+-- Name: COLUMN parcel.is_official; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.parcel.is_official IS 'the official layer of the parcel in that year';
+
+-- Name: parcel_official_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.parcel_official_v1 AS
+ SELECT county,
+    parcel_id,
+    parcel_number,
+    tax_year,
+    supplement,
+    is_current,
+    is_active,
+    property_type,
+    use_code,
+    neighborhood,
+    zoning,
+    situs_address,
+    situs_city,
+    situs_zip,
+    legal_description,
+    land_value_usd,
+    improvement_value_usd,
+    total_value_usd,
+    market_value_usd,
+    taxable_value_usd,
+    prior_total_value_usd,
+    cost_approach_value_usd,
+    income_approach_value_usd,
+    market_approach_value_usd,
+    last_sale_date,
+    last_sale_price_usd,
+    year_built,
+    effective_year_built,
+    living_area_sqft,
+    land_area_sqft,
+    bedrooms,
+    bathrooms,
+    stories,
+    building_class,
+    condition,
+    attributes,
+    longitude,
+    latitude,
+    geometry_wkb,
+    srid,
+    west,
+    south,
+    east,
+    north,
+    updated_at
+   FROM ingest.parcel
+  WHERE is_official;
 
 -- Name: parcel_v1; Type: VIEW; Schema: ingest; Owner: -
 
@@ -375,6 +591,30 @@ CREATE VIEW ingest.quarantine_v1 AS
     last_seen_at
    FROM ingest.quarantine;
 
+-- Name: row_before; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.row_before (
+    county text NOT NULL,
+    pair text NOT NULL,
+    sequence bigint NOT NULL,
+    source_table text NOT NULL,
+    op text NOT NULL,
+    key text NOT NULL,
+    digest text,
+    image text,
+    personal text,
+    parcel_id text,
+    sale_id text,
+    owner_id text,
+    lot_id text,
+    created_sequence bigint NOT NULL,
+    changed_sequence bigint NOT NULL,
+    is_filtered boolean NOT NULL,
+    range_number integer
+);
+
+ALTER TABLE ONLY ingest.row_before FORCE ROW LEVEL SECURITY;
+
 -- Name: sale; Type: TABLE; Schema: ingest; Owner: -
 
 CREATE TABLE ingest.sale (
@@ -418,6 +658,34 @@ CREATE VIEW ingest.sale_v1 AS
     updated_at
    FROM ingest.sale;
 
+-- Name: schema_change; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.schema_change (
+    county text NOT NULL,
+    pair text NOT NULL,
+    id uuid NOT NULL,
+    source_table text NOT NULL,
+    kind text NOT NULL,
+    columns jsonb NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    operation_id uuid NOT NULL
+);
+
+ALTER TABLE ONLY ingest.schema_change FORCE ROW LEVEL SECURITY;
+
+-- Name: schema_change_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.schema_change_v1 AS
+ SELECT county,
+    pair,
+    id,
+    source_table,
+    kind,
+    columns,
+    seen_at,
+    operation_id
+   FROM ingest.schema_change;
+
 -- Name: source_row; Type: TABLE; Schema: ingest; Owner: -
 
 CREATE TABLE ingest.source_row (
@@ -426,7 +694,16 @@ CREATE TABLE ingest.source_row (
     source_table text NOT NULL,
     key text NOT NULL,
     digest text NOT NULL,
-    image jsonb NOT NULL
+    image text NOT NULL,
+    personal text,
+    parcel_id text,
+    sale_id text,
+    owner_id text,
+    lot_id text,
+    range_number integer,
+    created_sequence bigint DEFAULT 0 NOT NULL,
+    sequence bigint DEFAULT 0 NOT NULL,
+    is_filtered boolean DEFAULT false NOT NULL
 );
 
 ALTER TABLE ONLY ingest.source_row FORCE ROW LEVEL SECURITY;
@@ -438,6 +715,97 @@ COMMENT ON COLUMN ingest.source_row.digest IS 'of the normalised row, with what 
 -- Name: COLUMN source_row.image; Type: COMMENT; Schema: ingest; Owner: -
 
 COMMENT ON COLUMN ingest.source_row.image IS 'the row as read; names and addresses of people are masked';
+
+-- Name: COLUMN source_row.personal; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.source_row.personal IS 'names and addresses as read; for the record of owners alone';
+
+-- Name: COLUMN source_row.range_number; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.source_row.range_number IS 'the range of keys it was read in; null: not placed yet';
+
+-- Name: COLUMN source_row.created_sequence; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.source_row.created_sequence IS 'the run that brought it; the pair is not there yet: pending';
+
+-- Name: COLUMN source_row.sequence; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.source_row.sequence IS 'the run of the pair that changed it last';
+
+-- Name: COLUMN source_row.is_filtered; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.source_row.is_filtered IS 'left out by the mapping, and landed to know the scope';
+
+-- Name: staged_progress; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE UNLOGGED TABLE ingest.staged_progress (
+    county text NOT NULL,
+    pair text NOT NULL,
+    run_id uuid NOT NULL,
+    source_table text NOT NULL,
+    batch integer NOT NULL,
+    "position" jsonb NOT NULL,
+    token text,
+    ranges jsonb DEFAULT '[]'::jsonb NOT NULL,
+    rows_read bigint NOT NULL,
+    rows_quarantined bigint NOT NULL,
+    rows_filtered bigint NOT NULL,
+    rows_compared bigint NOT NULL,
+    rows_created bigint DEFAULT 0 NOT NULL,
+    is_done boolean DEFAULT false NOT NULL,
+    staged_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY ingest.staged_progress FORCE ROW LEVEL SECURITY;
+
+-- Name: staged_row; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE UNLOGGED TABLE ingest.staged_row (
+    county text NOT NULL,
+    pair text NOT NULL,
+    run_id uuid NOT NULL,
+    source_table text NOT NULL,
+    batch integer NOT NULL,
+    place integer NOT NULL,
+    op text NOT NULL,
+    key text NOT NULL,
+    digest text,
+    image text,
+    personal text,
+    parcel_id text,
+    sale_id text,
+    owner_id text,
+    lot_id text,
+    range_number integer,
+    is_filtered boolean DEFAULT false NOT NULL,
+    log jsonb
+);
+
+ALTER TABLE ONLY ingest.staged_row FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN staged_row.op; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.staged_row.op IS 'c, u, d: to be told; m: only its range changed; x: it left the years that are read';
+
+-- Name: staged_violation; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE UNLOGGED TABLE ingest.staged_violation (
+    county text NOT NULL,
+    pair text NOT NULL,
+    run_id uuid NOT NULL,
+    source_table text NOT NULL,
+    batch integer NOT NULL,
+    key text NOT NULL,
+    rule text,
+    field text,
+    value text
+);
+
+ALTER TABLE ONLY ingest.staged_violation FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN staged_violation.rule; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.staged_violation.rule IS 'null: the row was read and is held back no longer';
 
 -- Name: sync_operation; Type: TABLE; Schema: ingest; Owner: -
 
@@ -456,7 +824,10 @@ CREATE TABLE ingest.sync_operation (
     changes bigint NOT NULL,
     events bigint NOT NULL,
     details jsonb NOT NULL,
-    finished_at timestamp with time zone DEFAULT now() NOT NULL
+    finished_at timestamp with time zone DEFAULT now() NOT NULL,
+    started_at timestamp with time zone,
+    undone_by uuid,
+    certificate_id uuid
 );
 
 ALTER TABLE ONLY ingest.sync_operation FORCE ROW LEVEL SECURITY;
@@ -483,7 +854,11 @@ CREATE VIEW ingest.sync_operation_v1 AS
     COALESCE(o.events, (0)::bigint) AS events,
     COALESCE(j.started_at, j.created_at) AS started_at,
     j.finished_at,
-    COALESCE(o.details, j.error, '{}'::jsonb) AS details
+    COALESCE(o.details, j.error, '{}'::jsonb) AS details,
+    o.sequence,
+    o.certificate_id,
+    o.undone_by,
+    j.requested_by
    FROM (chassis.job j
      LEFT JOIN ingest.sync_operation o USING (county, id))
   WHERE (j.kind = 'sync'::text);
@@ -497,7 +872,14 @@ CREATE TABLE ingest.sync_pair (
     tables jsonb NOT NULL,
     sequence bigint DEFAULT 0 NOT NULL,
     last_operation_id uuid,
-    last_synchronized_at timestamp with time zone
+    last_synchronized_at timestamp with time zone,
+    status text DEFAULT 'active'::text NOT NULL,
+    fence bigint DEFAULT 0 NOT NULL,
+    lease_owner text,
+    lease_expires_at timestamp with time zone,
+    failures integer DEFAULT 0 NOT NULL,
+    retry_at timestamp with time zone,
+    working_year integer
 );
 
 ALTER TABLE ONLY ingest.sync_pair FORCE ROW LEVEL SECURITY;
@@ -506,16 +888,156 @@ ALTER TABLE ONLY ingest.sync_pair FORCE ROW LEVEL SECURITY;
 
 COMMENT ON COLUMN ingest.sync_pair.sequence IS 'counts the applied operations';
 
+-- Name: COLUMN sync_pair.status; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.sync_pair.status IS 'active, paused by a person, or held until one decides';
+
+-- Name: COLUMN sync_pair.fence; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.sync_pair.fence IS 'rises with every owner: a late one changes nothing';
+
+-- Name: COLUMN sync_pair.failures; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.sync_pair.failures IS 'failed runs in a row, for the circuit breaker';
+
+-- Name: COLUMN sync_pair.working_year; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.sync_pair.working_year IS 'of the last run';
+
+-- Name: sync_table; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.sync_table (
+    county text NOT NULL,
+    pair text NOT NULL,
+    source_table text NOT NULL,
+    reader text NOT NULL,
+    content text DEFAULT 'row'::text NOT NULL,
+    status text NOT NULL,
+    token text,
+    rules text,
+    columns jsonb DEFAULT '{}'::jsonb NOT NULL,
+    rows bigint DEFAULT 0 NOT NULL,
+    verified_through timestamp with time zone,
+    stopped_code text,
+    stopped_message text,
+    token_at timestamp with time zone,
+    blind_spots jsonb DEFAULT '[]'::jsonb NOT NULL
+);
+
+ALTER TABLE ONLY ingest.sync_table FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN sync_table.token_at; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.sync_table.token_at IS 'when the source gave the token, by its own clock';
+
+-- Name: COLUMN sync_table.blind_spots; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.sync_table.blind_spots IS 'what its reader cannot see, in words';
+
 -- Name: sync_pair_v1; Type: VIEW; Schema: ingest; Owner: -
 
 CREATE VIEW ingest.sync_pair_v1 AS
+ SELECT p.county,
+    p.pair,
+    p.reader,
+    p.tables,
+    p.last_operation_id,
+    p.last_synchronized_at,
+    p.status,
+    p.failures,
+    p.retry_at,
+    t.verified_through,
+    COALESCE(t.tables_stopped, (0)::bigint) AS tables_stopped,
+    ( SELECT count(*) AS count
+           FROM ingest.approval a
+          WHERE ((a.county = p.county) AND (a.pair = p.pair) AND (a.status = 'pending'::text))) AS approvals_pending
+   FROM (ingest.sync_pair p
+     LEFT JOIN LATERAL ( SELECT count(*) FILTER (WHERE (s.stopped_code IS NOT NULL)) AS tables_stopped,
+                CASE
+                    WHEN bool_and((s.verified_through IS NOT NULL)) THEN min(s.verified_through)
+                    ELSE NULL::timestamp with time zone
+                END AS verified_through
+           FROM ingest.sync_table s
+          WHERE ((s.county = p.county) AND (s.pair = p.pair))) t ON (true));
+
+-- Name: sync_range; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.sync_range (
+    county text NOT NULL,
+    pair text NOT NULL,
+    source_table text NOT NULL,
+    number integer NOT NULL,
+    lower jsonb,
+    upper jsonb,
+    digest text
+);
+
+ALTER TABLE ONLY ingest.sync_range FORCE ROW LEVEL SECURITY;
+
+-- Name: sync_run; Type: TABLE; Schema: ingest; Owner: -
+
+CREATE TABLE ingest.sync_run (
+    county text NOT NULL,
+    pair text NOT NULL,
+    id uuid NOT NULL,
+    sequence bigint NOT NULL,
+    mode text NOT NULL,
+    rules text NOT NULL,
+    working_year integer NOT NULL,
+    phase text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone NOT NULL,
+    details jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+ALTER TABLE ONLY ingest.sync_run FORCE ROW LEVEL SECURITY;
+
+-- Name: sync_run_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.sync_run_v1 AS
+ SELECT r.county,
+    r.pair,
+    r.id,
+    r.mode,
+    r.phase,
+    r.sequence,
+    r.started_at,
+    r.seen_at,
+    COALESCE(s.rows_read, (0)::bigint) AS rows_read,
+    COALESCE(s.rows_compared, (0)::bigint) AS rows_compared,
+    COALESCE(s.rows_quarantined, (0)::bigint) AS rows_quarantined,
+    COALESCE(s.rows_filtered, (0)::bigint) AS rows_filtered,
+    COALESCE(s.tables_begun, (0)::bigint) AS tables_begun,
+    COALESCE(s.tables_done, (0)::bigint) AS tables_done,
+    s.staged_at
+   FROM (ingest.sync_run r
+     LEFT JOIN LATERAL ( SELECT (sum(p.rows_read))::bigint AS rows_read,
+            (sum(p.rows_compared))::bigint AS rows_compared,
+            (sum(p.rows_quarantined))::bigint AS rows_quarantined,
+            (sum(p.rows_filtered))::bigint AS rows_filtered,
+            count(DISTINCT p.source_table) AS tables_begun,
+            count(DISTINCT p.source_table) FILTER (WHERE p.is_done) AS tables_done,
+            max(p.staged_at) AS staged_at
+           FROM ingest.staged_progress p
+          WHERE ((p.county = r.county) AND (p.pair = r.pair) AND (p.run_id = r.id))) s ON (true));
+
+-- Name: sync_table_v1; Type: VIEW; Schema: ingest; Owner: -
+
+CREATE VIEW ingest.sync_table_v1 AS
  SELECT county,
     pair,
+    source_table,
     reader,
-    tables,
-    last_operation_id,
-    last_synchronized_at
-   FROM ingest.sync_pair;
+    content,
+    status,
+    token,
+    token_at,
+    rows,
+    verified_through,
+    stopped_code,
+    stopped_message,
+    blind_spots
+   FROM ingest.sync_table;
 
 -- Name: index; Type: TABLE; Schema: market; Owner: -
 
@@ -728,6 +1250,11 @@ ALTER TABLE ONLY chassis.outbox
 ALTER TABLE ONLY chassis.outbox
     ADD CONSTRAINT outbox_position_key UNIQUE ("position");
 
+-- Name: schedule schedule_pkey; Type: CONSTRAINT; Schema: chassis; Owner: -
+
+ALTER TABLE ONLY chassis.schedule
+    ADD CONSTRAINT schedule_pkey PRIMARY KEY (county, name);
+
 -- Name: refresh_token refresh_token_pkey; Type: CONSTRAINT; Schema: gateway; Owner: -
 
 ALTER TABLE ONLY gateway.refresh_token
@@ -747,6 +1274,26 @@ ALTER TABLE ONLY gateway."user"
 
 ALTER TABLE ONLY gisexport.export_run
     ADD CONSTRAINT export_run_pkey PRIMARY KEY (county, job_id);
+
+-- Name: approval approval_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.approval
+    ADD CONSTRAINT approval_pkey PRIMARY KEY (county, id);
+
+-- Name: certificate certificate_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.certificate
+    ADD CONSTRAINT certificate_pkey PRIMARY KEY (county, id);
+
+-- Name: conflict conflict_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.conflict
+    ADD CONSTRAINT conflict_pkey PRIMARY KEY (county, id);
+
+-- Name: contribution contribution_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.contribution
+    ADD CONSTRAINT contribution_pkey PRIMARY KEY (county, pair, entity, match_key);
 
 -- Name: neighborhood neighborhood_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
 
@@ -768,15 +1315,30 @@ ALTER TABLE ONLY ingest.parcel
 ALTER TABLE ONLY ingest.quarantine
     ADD CONSTRAINT quarantine_pkey PRIMARY KEY (county, pair, source_table, key, rule);
 
+-- Name: row_before row_before_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.row_before
+    ADD CONSTRAINT row_before_pkey PRIMARY KEY (county, pair, sequence, source_table, key);
+
 -- Name: sale sale_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
 
 ALTER TABLE ONLY ingest.sale
     ADD CONSTRAINT sale_pkey PRIMARY KEY (county, sale_id, parcel_id);
 
+-- Name: schema_change schema_change_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.schema_change
+    ADD CONSTRAINT schema_change_pkey PRIMARY KEY (county, pair, id);
+
 -- Name: source_row source_row_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
 
 ALTER TABLE ONLY ingest.source_row
     ADD CONSTRAINT source_row_pkey PRIMARY KEY (county, pair, source_table, key);
+
+-- Name: staged_progress staged_progress_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.staged_progress
+    ADD CONSTRAINT staged_progress_pkey PRIMARY KEY (county, pair, run_id, source_table, batch);
 
 -- Name: sync_operation sync_operation_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
 
@@ -787,6 +1349,21 @@ ALTER TABLE ONLY ingest.sync_operation
 
 ALTER TABLE ONLY ingest.sync_pair
     ADD CONSTRAINT sync_pair_pkey PRIMARY KEY (county, pair);
+
+-- Name: sync_range sync_range_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.sync_range
+    ADD CONSTRAINT sync_range_pkey PRIMARY KEY (county, pair, source_table, number);
+
+-- Name: sync_run sync_run_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.sync_run
+    ADD CONSTRAINT sync_run_pkey PRIMARY KEY (county, pair);
+
+-- Name: sync_table sync_table_pkey; Type: CONSTRAINT; Schema: ingest; Owner: -
+
+ALTER TABLE ONLY ingest.sync_table
+    ADD CONSTRAINT sync_table_pkey PRIMARY KEY (county, pair, source_table);
 
 -- Name: index index_pkey; Type: CONSTRAINT; Schema: market; Owner: -
 
@@ -834,6 +1411,10 @@ CREATE INDEX job_unended ON chassis.job USING btree (status, published_at) WHERE
 
 CREATE INDEX job_urgent ON chassis.job USING btree (county, kind, priority) WHERE ((status = 'queued'::text) AND (priority <> 'low'::text));
 
+-- Name: schedule_due; Type: INDEX; Schema: chassis; Owner: -
+
+CREATE INDEX schedule_due ON chassis.schedule USING btree (next_due_at) WHERE (NOT is_paused);
+
 -- Name: refresh_token_session; Type: INDEX; Schema: gateway; Owner: -
 
 CREATE INDEX refresh_token_session ON gateway.refresh_token USING btree (session);
@@ -846,13 +1427,49 @@ CREATE INDEX refresh_token_username ON gateway.refresh_token USING btree (userna
 
 CREATE INDEX export_run_newest ON gisexport.export_run USING btree (county, created_at DESC);
 
+-- Name: certificate_pair; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX certificate_pair ON ingest.certificate USING btree (county, pair, sequence);
+
 -- Name: parcel_current; Type: INDEX; Schema: ingest; Owner: -
 
 CREATE UNIQUE INDEX parcel_current ON ingest.parcel USING btree (county, parcel_id) WHERE is_current;
 
+-- Name: parcel_official; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE UNIQUE INDEX parcel_official ON ingest.parcel USING btree (county, parcel_id, tax_year) WHERE is_official;
+
+-- Name: row_before_key; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX row_before_key ON ingest.row_before USING btree (county, pair, source_table, key);
+
 -- Name: sale_parcel; Type: INDEX; Schema: ingest; Owner: -
 
 CREATE INDEX sale_parcel ON ingest.sale USING btree (county, parcel_id);
+
+-- Name: source_row_lot; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX source_row_lot ON ingest.source_row USING btree (county, pair, source_table, lot_id) WHERE (lot_id IS NOT NULL);
+
+-- Name: source_row_owner; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX source_row_owner ON ingest.source_row USING btree (county, pair, source_table, owner_id) WHERE (owner_id IS NOT NULL);
+
+-- Name: source_row_parcel; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX source_row_parcel ON ingest.source_row USING btree (county, pair, source_table, parcel_id) WHERE (parcel_id IS NOT NULL);
+
+-- Name: source_row_sale; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX source_row_sale ON ingest.source_row USING btree (county, pair, source_table, sale_id) WHERE (sale_id IS NOT NULL);
+
+-- Name: staged_row_run; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX staged_row_run ON ingest.staged_row USING btree (county, pair, run_id, source_table, batch, place);
+
+-- Name: staged_violation_run; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX staged_violation_run ON ingest.staged_violation USING btree (county, pair, run_id, source_table, key);
 
 -- Name: study_newest; Type: INDEX; Schema: market; Owner: -
 
@@ -882,6 +1499,10 @@ CREATE POLICY county_only ON chassis.job USING (((county = current_setting('terr
 
 CREATE POLICY county_only ON chassis.outbox USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
 
+-- Name: schedule county_only; Type: POLICY; Schema: chassis; Owner: -
+
+CREATE POLICY county_only ON chassis.schedule USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
 -- Name: inbox; Type: ROW SECURITY; Schema: chassis; Owner: -
 
 ALTER TABLE chassis.inbox ENABLE ROW LEVEL SECURITY;
@@ -893,6 +1514,10 @@ ALTER TABLE chassis.job ENABLE ROW LEVEL SECURITY;
 -- Name: outbox; Type: ROW SECURITY; Schema: chassis; Owner: -
 
 ALTER TABLE chassis.outbox ENABLE ROW LEVEL SECURITY;
+
+-- Name: schedule; Type: ROW SECURITY; Schema: chassis; Owner: -
+
+ALTER TABLE chassis.schedule ENABLE ROW LEVEL SECURITY;
 
 -- Name: user_grant county_only; Type: POLICY; Schema: gateway; Owner: -
 
@@ -910,6 +1535,38 @@ CREATE POLICY county_only ON gisexport.export_run USING (((county = current_sett
 
 ALTER TABLE gisexport.export_run ENABLE ROW LEVEL SECURITY;
 
+-- Name: approval; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.approval ENABLE ROW LEVEL SECURITY;
+
+-- Name: certificate; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.certificate ENABLE ROW LEVEL SECURITY;
+
+-- Name: conflict; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.conflict ENABLE ROW LEVEL SECURITY;
+
+-- Name: contribution; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.contribution ENABLE ROW LEVEL SECURITY;
+
+-- Name: approval county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.approval USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: certificate county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.certificate USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: conflict county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.conflict USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: contribution county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.contribution USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
 -- Name: neighborhood county_only; Type: POLICY; Schema: ingest; Owner: -
 
 CREATE POLICY county_only ON ingest.neighborhood USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
@@ -926,13 +1583,33 @@ CREATE POLICY county_only ON ingest.parcel USING (((county = current_setting('te
 
 CREATE POLICY county_only ON ingest.quarantine USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
 
+-- Name: row_before county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.row_before USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
 -- Name: sale county_only; Type: POLICY; Schema: ingest; Owner: -
 
 CREATE POLICY county_only ON ingest.sale USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
 
+-- Name: schema_change county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.schema_change USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
 -- Name: source_row county_only; Type: POLICY; Schema: ingest; Owner: -
 
 CREATE POLICY county_only ON ingest.source_row USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: staged_progress county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.staged_progress USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: staged_row county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.staged_row USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: staged_violation county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.staged_violation USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
 
 -- Name: sync_operation county_only; Type: POLICY; Schema: ingest; Owner: -
 
@@ -941,6 +1618,18 @@ CREATE POLICY county_only ON ingest.sync_operation USING (((county = current_set
 -- Name: sync_pair county_only; Type: POLICY; Schema: ingest; Owner: -
 
 CREATE POLICY county_only ON ingest.sync_pair USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: sync_range county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.sync_range USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: sync_run county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.sync_run USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: sync_table county_only; Type: POLICY; Schema: ingest; Owner: -
+
+CREATE POLICY county_only ON ingest.sync_table USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
 
 -- Name: neighborhood; Type: ROW SECURITY; Schema: ingest; Owner: -
 
@@ -958,13 +1647,33 @@ ALTER TABLE ingest.parcel ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE ingest.quarantine ENABLE ROW LEVEL SECURITY;
 
+-- Name: row_before; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.row_before ENABLE ROW LEVEL SECURITY;
+
 -- Name: sale; Type: ROW SECURITY; Schema: ingest; Owner: -
 
 ALTER TABLE ingest.sale ENABLE ROW LEVEL SECURITY;
 
+-- Name: schema_change; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.schema_change ENABLE ROW LEVEL SECURITY;
+
 -- Name: source_row; Type: ROW SECURITY; Schema: ingest; Owner: -
 
 ALTER TABLE ingest.source_row ENABLE ROW LEVEL SECURITY;
+
+-- Name: staged_progress; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.staged_progress ENABLE ROW LEVEL SECURITY;
+
+-- Name: staged_row; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.staged_row ENABLE ROW LEVEL SECURITY;
+
+-- Name: staged_violation; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.staged_violation ENABLE ROW LEVEL SECURITY;
 
 -- Name: sync_operation; Type: ROW SECURITY; Schema: ingest; Owner: -
 
@@ -973,6 +1682,18 @@ ALTER TABLE ingest.sync_operation ENABLE ROW LEVEL SECURITY;
 -- Name: sync_pair; Type: ROW SECURITY; Schema: ingest; Owner: -
 
 ALTER TABLE ingest.sync_pair ENABLE ROW LEVEL SECURITY;
+
+-- Name: sync_range; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.sync_range ENABLE ROW LEVEL SECURITY;
+
+-- Name: sync_run; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.sync_run ENABLE ROW LEVEL SECURITY;
+
+-- Name: sync_table; Type: ROW SECURITY; Schema: ingest; Owner: -
+
+ALTER TABLE ingest.sync_table ENABLE ROW LEVEL SECURITY;
 
 -- Name: index county_only; Type: POLICY; Schema: market; Owner: -
 
@@ -1074,7 +1795,7 @@ GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_valuation;
 GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_market;
 GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_reporting;
 GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_gisexport;
-GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_relay;
+GRANT SELECT,INSERT,UPDATE ON TABLE chassis.job TO terrafusion_relay;
 
 -- Name: TABLE outbox; Type: ACL; Schema: chassis; Owner: -
 
@@ -1085,6 +1806,11 @@ GRANT SELECT,INSERT,DELETE ON TABLE chassis.outbox TO terrafusion_market;
 GRANT SELECT,INSERT,DELETE ON TABLE chassis.outbox TO terrafusion_reporting;
 GRANT SELECT,INSERT,DELETE ON TABLE chassis.outbox TO terrafusion_gisexport;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE chassis.outbox TO terrafusion_relay;
+
+-- Name: TABLE schedule; Type: ACL; Schema: chassis; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE chassis.schedule TO terrafusion_relay;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE chassis.schedule TO terrafusion_gateway;
 
 -- Name: TABLE refresh_token; Type: ACL; Schema: gateway; Owner: -
 
@@ -1101,6 +1827,34 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE gateway.user_grant TO terrafusion_gat
 -- Name: TABLE export_run; Type: ACL; Schema: gisexport; Owner: -
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE gisexport.export_run TO terrafusion_gisexport;
+
+-- Name: TABLE approval; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.approval TO terrafusion_ingest;
+
+-- Name: TABLE approval_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.approval_v1 TO terrafusion_reader;
+
+-- Name: TABLE certificate; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.certificate TO terrafusion_ingest;
+
+-- Name: TABLE certificate_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.certificate_v1 TO terrafusion_reader;
+
+-- Name: TABLE conflict; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.conflict TO terrafusion_ingest;
+
+-- Name: TABLE conflict_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.conflict_v1 TO terrafusion_reader;
+
+-- Name: TABLE contribution; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.contribution TO terrafusion_ingest;
 
 -- Name: TABLE neighborhood; Type: ACL; Schema: ingest; Owner: -
 
@@ -1122,6 +1876,10 @@ GRANT SELECT ON TABLE ingest.owner_v1 TO terrafusion_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.parcel TO terrafusion_ingest;
 
+-- Name: TABLE parcel_official_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.parcel_official_v1 TO terrafusion_reader;
+
 -- Name: TABLE parcel_v1; Type: ACL; Schema: ingest; Owner: -
 
 GRANT SELECT ON TABLE ingest.parcel_v1 TO terrafusion_reader;
@@ -1134,6 +1892,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.quarantine TO terrafusion_inge
 
 GRANT SELECT ON TABLE ingest.quarantine_v1 TO terrafusion_reader;
 
+-- Name: TABLE row_before; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.row_before TO terrafusion_ingest;
+
 -- Name: TABLE sale; Type: ACL; Schema: ingest; Owner: -
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.sale TO terrafusion_ingest;
@@ -1142,9 +1904,29 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.sale TO terrafusion_ingest;
 
 GRANT SELECT ON TABLE ingest.sale_v1 TO terrafusion_reader;
 
+-- Name: TABLE schema_change; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.schema_change TO terrafusion_ingest;
+
+-- Name: TABLE schema_change_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.schema_change_v1 TO terrafusion_reader;
+
 -- Name: TABLE source_row; Type: ACL; Schema: ingest; Owner: -
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.source_row TO terrafusion_ingest;
+
+-- Name: TABLE staged_progress; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.staged_progress TO terrafusion_ingest;
+
+-- Name: TABLE staged_row; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.staged_row TO terrafusion_ingest;
+
+-- Name: TABLE staged_violation; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.staged_violation TO terrafusion_ingest;
 
 -- Name: TABLE sync_operation; Type: ACL; Schema: ingest; Owner: -
 
@@ -1158,9 +1940,29 @@ GRANT SELECT ON TABLE ingest.sync_operation_v1 TO terrafusion_reader;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.sync_pair TO terrafusion_ingest;
 
+-- Name: TABLE sync_table; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.sync_table TO terrafusion_ingest;
+
 -- Name: TABLE sync_pair_v1; Type: ACL; Schema: ingest; Owner: -
 
 GRANT SELECT ON TABLE ingest.sync_pair_v1 TO terrafusion_reader;
+
+-- Name: TABLE sync_range; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.sync_range TO terrafusion_ingest;
+
+-- Name: TABLE sync_run; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE ingest.sync_run TO terrafusion_ingest;
+
+-- Name: TABLE sync_run_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.sync_run_v1 TO terrafusion_reader;
+
+-- Name: TABLE sync_table_v1; Type: ACL; Schema: ingest; Owner: -
+
+GRANT SELECT ON TABLE ingest.sync_table_v1 TO terrafusion_reader;
 
 -- Name: TABLE index; Type: ACL; Schema: market; Owner: -
 

@@ -13,14 +13,16 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
+#: images are JSON as text: nothing is parsed on the way in, which makes copying twice as fast
 ROW = """
-  key text NOT NULL, digest text, image jsonb, personal jsonb,
+  key text NOT NULL, digest text, image text, personal text,
   parcel_id text, sale_id text, owner_id text, lot_id text
 """
 
 CHANGES = """
 ALTER TABLE ingest.source_row
-  ADD COLUMN personal jsonb, ADD COLUMN parcel_id text, ADD COLUMN sale_id text, ADD COLUMN owner_id text,
+  ALTER COLUMN image TYPE text,
+  ADD COLUMN personal text, ADD COLUMN parcel_id text, ADD COLUMN sale_id text, ADD COLUMN owner_id text,
   ADD COLUMN lot_id text, ADD COLUMN range_number integer, ADD COLUMN created_sequence bigint NOT NULL DEFAULT 0,
   ADD COLUMN sequence bigint NOT NULL DEFAULT 0, ADD COLUMN is_filtered boolean NOT NULL DEFAULT false;
 CREATE INDEX source_row_parcel ON ingest.source_row (county, pair, parcel_id) WHERE parcel_id IS NOT NULL;
@@ -29,14 +31,17 @@ CREATE INDEX source_row_owner ON ingest.source_row (county, pair, owner_id) WHER
 CREATE INDEX source_row_lot ON ingest.source_row (county, pair, lot_id) WHERE lot_id IS NOT NULL;
 COMMENT ON COLUMN ingest.source_row.personal IS 'names and addresses as read; for the record of owners alone';
 COMMENT ON COLUMN ingest.source_row.range_number IS 'the range of keys it was read in; null: not placed yet';
+COMMENT ON COLUMN ingest.source_row.created_sequence IS 'the run that brought it; the pair is not there yet: pending';
 COMMENT ON COLUMN ingest.source_row.sequence IS 'the run of the pair that changed it last';
 COMMENT ON COLUMN ingest.source_row.is_filtered IS 'left out by the mapping, and landed to know the scope';
 ALTER TABLE ingest.sync_pair
   ADD COLUMN status text NOT NULL DEFAULT 'active', ADD COLUMN fence bigint NOT NULL DEFAULT 0,
   ADD COLUMN lease_owner text, ADD COLUMN lease_expires_at timestamptz,
-  ADD COLUMN failures integer NOT NULL DEFAULT 0, ADD COLUMN retry_at timestamptz;
+  ADD COLUMN failures integer NOT NULL DEFAULT 0, ADD COLUMN retry_at timestamptz,
+  ADD COLUMN working_year integer;
 COMMENT ON COLUMN ingest.sync_pair.status IS 'active, paused by a person, or held until one decides';
 COMMENT ON COLUMN ingest.sync_pair.fence IS 'rises with every owner: a late one changes nothing';
+COMMENT ON COLUMN ingest.sync_pair.working_year IS 'of the last run';
 COMMENT ON COLUMN ingest.sync_pair.failures IS 'failed runs in a row, for the circuit breaker';
 ALTER TABLE ingest.sync_operation
   ADD COLUMN started_at timestamptz, ADD COLUMN undone_by uuid, ADD COLUMN certificate_id uuid;
@@ -93,21 +98,28 @@ TABLES = {
 STAGES = {
     "staged_row": f"""
       county text NOT NULL, pair text NOT NULL, run_id uuid NOT NULL, source_table text NOT NULL,
-      batch integer NOT NULL, place integer NOT NULL, op text NOT NULL, {ROW}, range_number integer, is_filtered boolean NOT NULL DEFAULT false,
-      log jsonb
+      batch integer NOT NULL, place integer NOT NULL, op text NOT NULL, {ROW},
+      range_number integer, is_filtered boolean NOT NULL DEFAULT false, log jsonb
     """,
     "staged_progress": """
       county text, pair text, run_id uuid, source_table text, batch integer, position jsonb NOT NULL, token text,
       ranges jsonb NOT NULL DEFAULT '[]', rows_read bigint NOT NULL, rows_quarantined bigint NOT NULL,
-      rows_filtered bigint NOT NULL, rows_compared bigint NOT NULL, is_done boolean NOT NULL DEFAULT false,
+      rows_filtered bigint NOT NULL, rows_compared bigint NOT NULL,
+      rows_created bigint NOT NULL DEFAULT 0, is_done boolean NOT NULL DEFAULT false,
       staged_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (county, pair, run_id, source_table, batch)
     """,
     "staged_violation": """
       county text NOT NULL, pair text NOT NULL, run_id uuid NOT NULL, source_table text NOT NULL,
-      batch integer NOT NULL, key text NOT NULL, rule text NOT NULL, field text NOT NULL, value text
+      batch integer NOT NULL, key text NOT NULL, rule text, field text, value text
     """,
 }
-STAGE_INDEX = "CREATE INDEX {0}_run ON ingest.{0} (county, pair, run_id, source_table)"
+STAGE_INDEXES = """
+CREATE INDEX staged_row_run ON ingest.staged_row (county, pair, run_id, source_table, batch, place);
+CREATE INDEX staged_violation_run ON ingest.staged_violation (county, pair, run_id, source_table, key);
+COMMENT ON COLUMN ingest.staged_row.op IS
+  'c, u, d: to be told; m: only its range changed; x: it left the years that are read';
+COMMENT ON COLUMN ingest.staged_violation.rule IS 'null: the row was read and is held back no longer';
+"""
 
 
 def upgrade() -> None:
@@ -118,8 +130,7 @@ def upgrade() -> None:
     for table, columns in STAGES.items():
         op.execute(f"CREATE UNLOGGED TABLE ingest.{table} ({columns})")
         enable_row_level_security("ingest", table)
-    for table in ("staged_row", "staged_violation"):
-        op.execute(STAGE_INDEX.format(table))
+    op.execute(STAGE_INDEXES)
     op.execute("CREATE INDEX certificate_pair ON ingest.certificate (county, pair, sequence)")
     op.execute("CREATE INDEX row_before_key ON ingest.row_before (county, pair, source_table, key)")
 
@@ -132,10 +143,11 @@ def downgrade() -> None:
     )
     op.execute(
         "ALTER TABLE ingest.sync_pair DROP COLUMN status, DROP COLUMN fence, DROP COLUMN lease_owner,"
-        " DROP COLUMN lease_expires_at, DROP COLUMN failures, DROP COLUMN retry_at"
+        " DROP COLUMN lease_expires_at, DROP COLUMN failures, DROP COLUMN retry_at,"
+        " DROP COLUMN working_year"
     )
     op.execute(
         "ALTER TABLE ingest.source_row DROP COLUMN personal, DROP COLUMN parcel_id, DROP COLUMN sale_id,"
         " DROP COLUMN owner_id, DROP COLUMN lot_id, DROP COLUMN range_number, DROP COLUMN created_sequence,"
-        " DROP COLUMN sequence, DROP COLUMN is_filtered"
+        " DROP COLUMN sequence, DROP COLUMN is_filtered, ALTER COLUMN image TYPE jsonb USING image::jsonb"
     )

@@ -89,7 +89,7 @@ async def lock_pair(connection: Any, county: str, pair: str, *, reader: str, sou
 async def create_stages(connection: Any) -> None:
     """Tables for this transaction only, in the shape of the canonical ones."""
     await connection.execute(
-        "CREATE TEMP TABLE stage_row (source_table text, key text, digest text, image jsonb) ON COMMIT DROP"
+        "CREATE TEMP TABLE stage_row (source_table text, key text, digest text, image text) ON COMMIT DROP"
     )
     for name in _STAGES:
         await connection.execute(
