@@ -20,7 +20,15 @@ from services.ingest.synthetic.load import create_read_only_login, to_csv
 from services.ingest.synthetic.world import build_world
 from tests.support import servers
 from tests.support.pacs_catalogue import SCHEMA, Table, create_table, names, read_catalogue
-from tests.support.pacs_triggers import CODE_TABLES, DERIVING, EXTRA_TABLES, FUNCTIONS, UNAUDITED, create_stamp, create_triggers
+from tests.support.pacs_triggers import (
+    CODE_TABLES,
+    DERIVING,
+    EXTRA_TABLES,
+    FUNCTIONS,
+    UNAUDITED,
+    create_stamp,
+    create_triggers,
+)
 from tests.support.shared_research import shared_research
 
 Logging = Literal["on", "off", "market"]
@@ -70,8 +78,8 @@ class PacsSource:
 
     def rows(self, query: str, arguments: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
         """The rows of a query, by column."""
-        with psycopg.connect(self.url, row_factory=dict_row) as connection:  # type: ignore[arg-type]
-            return connection.execute(query.encode(), arguments or None).fetchall()  # type: ignore[return-value]
+        with psycopg.connect(self.url, row_factory=dict_row) as connection:
+            return connection.execute(query.encode(), arguments or None).fetchall()
 
     def value(self, query: str, arguments: tuple[Any, ...] = ()) -> Any:
         """The one value of a query."""
@@ -114,7 +122,7 @@ def build_source(source: PacsSource, *, parcels: int, seed: int) -> None:
         _name_logged_columns(connection, source)
         connection.execute((DERIVING + "".join(map(create_triggers, source.catalogue.values()))).encode())
         for name in CODE_TABLES:
-            stamp = sql.SQL("INSERT INTO {}.table_cache_status (\"szTableName\", ts) VALUES ({}, int8send(0))")
+            stamp = sql.SQL('INSERT INTO {}.table_cache_status ("szTableName", ts) VALUES ({}, int8send(0))')
             connection.execute(stamp.format(sql.Identifier(SCHEMA), name))
         connection.execute("ANALYZE")
 

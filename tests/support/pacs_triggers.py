@@ -29,7 +29,8 @@ BEGIN
       WHERE chg_of_owner_id = (named->>'chg_of_owner_id')::integer));
   END IF;
   WITH changed AS (
-    SELECT c."iColumnID", left(was->>c."szColumnName", 255) AS old_value, left(is_now->>c."szColumnName", 255) AS new_value
+    SELECT c."iColumnID", left(was->>c."szColumnName", 255) AS old_value,
+           left(is_now->>c."szColumnName", 255) AS new_value
       FROM {SCHEMA}.chg_log_columns a JOIN {SCHEMA}.pacs_columns c ON c."szColumnName" = a.chg_log_columns
      WHERE TG_OP <> 'DELETE' AND a.chg_log_tables = TG_TABLE_NAME AND a.chg_log_audit = 1
        AND was->>c."szColumnName" IS DISTINCT FROM is_now->>c."szColumnName"
@@ -65,7 +66,7 @@ CREATE TRIGGER stamp_owner_update AFTER UPDATE OF owner_id ON {SCHEMA}.owner FOR
 CREATE FUNCTION {SCHEMA}.stamp_account() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN NEW.update_dt := {SCHEMA}.getdate(); RETURN NEW; END $$;
 CREATE TRIGGER stamp_account BEFORE UPDATE ON {SCHEMA}.account FOR EACH ROW
-  WHEN (OLD.file_as_name IS DISTINCT FROM NEW.file_as_name OR OLD.confidential_flag IS DISTINCT FROM NEW.confidential_flag)
+  WHEN ((OLD.file_as_name, OLD.confidential_flag) IS DISTINCT FROM (NEW.file_as_name, NEW.confidential_flag))
   EXECUTE FUNCTION {SCHEMA}.stamp_account();
 CREATE FUNCTION {SCHEMA}.simplify_geo_id() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN NEW.simple_geo_id := translate(NEW.geo_id, ' -', ''); RETURN NEW; END $$;
