@@ -56,6 +56,22 @@ class SyncRequest(Request):
     pair: str = Field(pattern=COUNTY_PATTERN)
 
 
+class SyncRun(Answer):
+    """A run of a pair that has not ended: what it has read so far, none of which is applied yet."""
+
+    id: UUID = Field(description="the operation's id, which is its job's")
+    mode: str
+    phase: str
+    started_at: datetime
+    rows_read: int = 0
+    rows_compared: int = 0
+    rows_quarantined: int = 0
+    rows_filtered: int = 0
+    tables_begun: int = 0
+    tables_done: int = 0
+    staged_at: datetime | None = Field(default=None, description="when it last got on")
+
+
 class SyncPair(Answer):
     """A legacy system that a county is synchronised with."""
 
@@ -64,7 +80,17 @@ class SyncPair(Answer):
     reader: str
     tables: list[str]
     last_operation_id: UUID | None = None
-    last_synchronized_at: datetime | None = None
+    last_synchronized_at: datetime | None = Field(default=None, description="null: never yet")
+    status: str = Field(default="active", description="active, paused by a person, or held until one decides")
+    verified_through: datetime | None = Field(
+        default=None, description="what the source held then is in the record, in every table; null: not known of one"
+    )
+    lag_seconds: float | None = Field(default=None, description="how long ago that was")
+    failures: int = Field(default=0, description="failed runs in a row")
+    retry_at: datetime | None = Field(default=None, description="no run begins by itself before")
+    tables_stopped: int = 0
+    approvals_pending: int = 0
+    run: SyncRun | None = Field(default=None, description="the run that has not ended")
 
 
 class SyncOperation(Answer):
@@ -86,3 +112,7 @@ class SyncOperation(Answer):
     started_at: datetime
     finished_at: datetime | None = None
     details: dict[str, Any] = Field(default_factory=dict)
+    requested_by: str = ""
+    sequence: int | None = Field(default=None, description="the pair's applied operations are counted; null: not one")
+    certificate_id: UUID | None = None
+    undone_by: UUID | None = Field(default=None, description="the operation that took it back")

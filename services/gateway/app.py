@@ -32,7 +32,10 @@ from services.gateway.routes import (
     operations,
     parcels,
     runs,
+    schedules,
     sync,
+    sync_actions,
+    sync_lists,
 )
 from services.gateway.settings import GatewaySettings
 from services.gateway.state import Gateway
@@ -43,7 +46,21 @@ _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fa
 #: spans that wait for their export are many objects and no garbage: look for garbage less often than by default
 _COLLECT_AFTER = (20_000, 20, 20)
 #: in the order in which paths are tried: the busiest first
-_ROUTES = (runs, jobs, events, artifacts, parcels, gis_export, sync, auth, operations, documentation)
+_ROUTES = (
+    runs,
+    jobs,
+    events,
+    artifacts,
+    parcels,
+    gis_export,
+    sync,
+    sync_lists,
+    sync_actions,
+    schedules,
+    auth,
+    operations,
+    documentation,
+)
 
 
 def create_app(settings: GatewaySettings) -> Application:

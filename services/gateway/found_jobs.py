@@ -11,7 +11,7 @@ from contracts.subjects import JobKind
 from services.gateway import queries
 from services.gateway.access import visible_counties
 from services.gateway.answers import job_answer
-from services.gateway.domain.permissions import EVERY_COUNTY, Caller, read, run
+from services.gateway.domain.permissions import EVERY_COUNTY, Caller, ask, read
 from services.gateway.state import Gateway
 
 
@@ -30,9 +30,9 @@ async def find_job(gateway: Gateway, caller: Caller, job_id: UUID, *, kind: JobK
 
 
 async def find_job_to_change(gateway: Gateway, caller: Caller, job_id: UUID) -> asyncpg.Record:
-    """The same for who wants to stop or repeat it, which takes the permission to run it."""
+    """The same for who wants to stop or repeat it, which takes the permission to ask for it."""
     row = await find_job(gateway, caller, job_id)
-    _require(caller, run(row["kind"]), row["county"])
+    _require(caller, ask(row["kind"], row["parameters"]), row["county"])
     return row
 
 

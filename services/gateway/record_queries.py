@@ -105,13 +105,6 @@ async def list_neighborhoods(connection: Any, county: str, *, after: str | None,
     )
 
 
-async def list_sync_pairs(connection: Any, county: str) -> list[Row]:
-    """The legacy systems that a county (`*`: any) is synchronised with."""
-    return await connection.fetch(  # type: ignore[no-any-return]
-        "SELECT * FROM ingest.sync_pair_v1 WHERE $1 = '*' OR county = $1 ORDER BY county, pair", county
-    )
-
-
 async def list_sync_operations(connection: Any, county: str, *, pair: str | None, limit: int) -> list[Row]:
     """The newest synchronisation runs."""
     return await connection.fetch(  # type: ignore[no-any-return]

@@ -17,7 +17,8 @@ from contracts.subjects import JobKind
 from services.gateway import queries
 from services.gateway.access import require
 from services.gateway.answers import answer, job_answer, new_job_answer
-from services.gateway.domain.permissions import Caller, run
+from services.gateway.domain.permissions import Caller, ask
+from services.gateway.pairs import require_pair
 from services.gateway.state import Gateway
 
 MAXIMUM_KEY_CHARACTERS = 255
@@ -29,9 +30,12 @@ async def submit(gateway: Gateway, caller: Caller, kind: JobKind, *, body: RunRe
     Raises:
         ConflictError: `idempotency_key_reused`, the key came with another body before.
         ForbiddenError: `county_forbidden` or `permission_denied`.
+        NotFoundError: `pair_unknown`.
     """
-    require(gateway, caller, body.county, permission=run(kind))
-    job = _new_job(kind, body, requested_by=caller.username, key=_checked(key))
+    job = _new_job(kind, body, requested_by=caller.username, key=_checked(key) if key is not None else None)
+    require(gateway, caller, body.county, permission=ask(kind, job["parameters"]))
+    if kind == JobKind.SYNC:
+        await require_pair(gateway, body.county, job["parameters"]["pair"])
     message = job_requested(job, service="gateway", first=True)
     async with gateway.database.pool.acquire() as connection:
         created_at = await queries.insert_job(connection, body.county, job, message)
@@ -42,6 +46,17 @@ async def submit(gateway: Gateway, caller: Caller, kind: JobKind, *, body: RunRe
     JOBS_SUBMITTED[kind].labels(body.county).inc()
     trace.get_current_span().set_attribute("terrafusion.job.id", str(job["id"]))
     return _accepted(new_job_answer(job, county=body.county, created_at=created_at))
+
+
+async def is_known(gateway: Gateway, caller: Caller, county: str, *, key: str | None) -> bool:
+    """Whether the caller's key stands for a job already: its repetition is no new request, whatever has come since."""
+    if key is None:
+        return False
+    async with gateway.database.read(county) as connection:
+        row = await queries.read_job_by_key(
+            connection, county, requested_by=caller.username, idempotency_key=_checked(key)
+        )
+    return row is not None
 
 
 async def _known_job(gateway: Gateway, county: str, job: dict[str, Any]) -> Job:
@@ -80,8 +95,8 @@ def _digest(kind: JobKind, asked: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps([kind, asked], sort_keys=True).encode()).hexdigest()
 
 
-def _checked(key: str | None) -> str | None:
-    if key is not None and not (0 < len(key) <= MAXIMUM_KEY_CHARACTERS and key.isascii() and key.isprintable()):
+def _checked(key: str) -> str:
+    if not (0 < len(key) <= MAXIMUM_KEY_CHARACTERS and key.isascii() and key.isprintable()):
         raise PermanentError("idempotency_key_invalid", "an Idempotency-Key is 1 to 255 visible characters")
     return key
 

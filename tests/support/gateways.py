@@ -42,11 +42,30 @@ gis_export: {{formats: [gpkg, geojson], default_format: geojson}}
 """
 
 
+#: the least that a pair's mapping may say
+MAPPINGS = """\
+pairs:
+  - pair: {county}_pacs
+    connector: pacs
+    working_year: {{year: 2026}}
+    tables:
+      - {{name: property, key: [prop_id], columns: {{prop_id: integer}}, links: {{parcel_id: prop_id}}}}
+    entities: {{parcel: {{root: property, fields: {{}}}}}}
+  - pair: {county}_gis
+    connector: sql
+    working_year: {{year: 2026}}
+    tables:
+      - {{name: parcel, key: [pin], columns: {{pin: text}}, links: {{parcel_id: pin}}}}
+    entities: {{parcel: {{root: parcel, fields: {{}}}}}}
+"""
+
+
 def write_counties(folder: Path) -> Path:
-    """County folders with users of every role."""
+    """County folders with users of every role, and two pairs each."""
     for county, users in USERS.items():
         (folder / county / "rbac").mkdir(parents=True)
         (folder / county / "county.yaml").write_text(COUNTY_FILE.format(county=county, name=county.title()))
+        (folder / county / "mappings.yaml").write_text(MAPPINGS.format(county=county))
         entries = [{"username": name, "roles": roles} for name, roles in users.items()]
         (folder / county / "rbac" / f"{county}_users.json").write_text(json.dumps(entries))
     return folder

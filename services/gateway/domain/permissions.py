@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from contracts.subjects import JobKind
 
@@ -12,6 +13,10 @@ PII_READ = "pii:read"
 USERS_ADMIN = "users:admin"
 UPLOADS_APPROVE = "uploads:approve"
 AUDIT_READ = "audit:read"
+SYNC_APPROVE = "sync:approve"
+
+#: what a `sync` job may do only by a person who answers for the record
+_DECISIONS = frozenset({"approve", "reject", "resolve", "undo"})
 
 
 def run(kind: JobKind | str) -> str:
@@ -24,17 +29,24 @@ def read(kind: JobKind | str) -> str:
     return f"{kind}:read"
 
 
+def ask(kind: JobKind | str, parameters: Mapping[str, Any]) -> str:
+    """The permission to ask for a job: one that decides what the record shall hold takes more than running it."""
+    if kind == JobKind.SYNC and parameters.get("mode") in _DECISIONS:
+        return SYNC_APPROVE
+    return run(kind)
+
+
 def _both(*kinds: JobKind) -> frozenset[str]:
     return frozenset(permission for kind in kinds for permission in (run(kind), read(kind)))
 
 
-EVERYTHING = _both(*JobKind) | {PARCELS_READ, PII_READ, USERS_ADMIN, UPLOADS_APPROVE, AUDIT_READ}
+EVERYTHING = _both(*JobKind) | {PARCELS_READ, PII_READ, USERS_ADMIN, UPLOADS_APPROVE, AUDIT_READ, SYNC_APPROVE}
 
 #: a system administrator has this in every county, whichever county's file names the role
 PERMISSIONS: Mapping[str, frozenset[str]] = {
     "system_admin": EVERYTHING,
     "county_admin": EVERYTHING,
-    "assessor": _both(*JobKind) | {PARCELS_READ},
+    "assessor": _both(*JobKind) | {PARCELS_READ, SYNC_APPROVE},
     "analyst": _both(JobKind.VALUATION, JobKind.MARKET, JobKind.REPORTING) | {PARCELS_READ},
     "vendor": _both(JobKind.GIS_EXPORT) | {PARCELS_READ},
 }

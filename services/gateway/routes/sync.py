@@ -1,26 +1,32 @@
 """The synchronisation interface that the county's operators know."""
 
+import logging
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from chassis.counties import county_names
+from chassis.errors import PermanentError
 from contracts.api.base import Page
 from contracts.api.base import Request as Body
 from contracts.api.jobs import Job, RunRequest
-from contracts.api.sync import SyncOperation, SyncPair, SyncParameters, SyncRequest
+from contracts.api.sync import SyncOperation, SyncPair, SyncParameters, SyncRequest, SyncRun
 from contracts.subjects import COUNTY_PATTERN, JobKind
-from services.gateway import record_queries
-from services.gateway.access import CurrentCaller, choose_county, visible_counties
+from services.gateway import record_queries, sync_queries
+from services.gateway.access import CurrentCaller
 from services.gateway.answers import answer
-from services.gateway.domain.permissions import EVERY_COUNTY, Caller, read
+from services.gateway.domain.permissions import EVERY_COUNTY
+from services.gateway.pairs import configured_pairs
 from services.gateway.routes.runs import IdempotencyKey, run_request
 from services.gateway.state import Gateway, gateway_of
 from services.gateway.submission import submit
+from services.gateway.sync_access import sync_county
 
 router = APIRouter(prefix="/api", tags=["sync"])
-_SyncRun = run_request(JobKind.SYNC)
+_SyncRunRequest = run_request(JobKind.SYNC)
+log = logging.getLogger(__name__)
 
 
 class OperationsQuery(Body):
@@ -35,12 +41,34 @@ class OperationsQuery(Body):
 async def pairs(
     request: Request, caller: CurrentCaller, county: Annotated[str | None, Query(pattern=COUNTY_PATTERN)] = None
 ) -> Response:
-    """What is synchronised with what, and when it last was."""
+    """What is synchronised with what, how far that has come, and what waits for a person."""
     gateway = gateway_of(request)
-    chosen = _county(gateway, caller, county)
+    chosen = sync_county(gateway, caller, county)
     async with gateway.database.read(chosen) as connection:
-        rows = await record_queries.list_sync_pairs(connection, chosen)
-    return answer(Page[SyncPair](items=[SyncPair.model_validate(dict(row)) for row in rows]))
+        rows = await sync_queries.list_pairs(connection, chosen)
+        runs = {
+            (row["county"], row["pair"]): SyncRun(**row) for row in await sync_queries.list_runs(connection, chosen)
+        }
+    found = {(row["county"], row["pair"]): SyncPair(**row, run=runs.get((row["county"], row["pair"]))) for row in rows}
+    counties = county_names(gateway.counties_dir) if chosen == EVERY_COUNTY else [chosen]
+    known = {key: pair for name in counties for key, pair in (await _configured(gateway, name)).items()}
+    items = [pair for _, pair in sorted({**known, **found}.items())]
+    return answer(Page[SyncPair](items=items))
+
+
+async def _configured(gateway: Gateway, county: str) -> dict[tuple[str, str], SyncPair]:
+    """Pairs as the county's mappings name them: one that has not run yet stands nowhere else."""
+    try:
+        pairs = await configured_pairs(gateway, county)
+    except PermanentError as error:
+        log.warning("the county's mappings cannot be read", extra={"county": county, "code": error.code})
+        return {}
+    return {
+        (county, pair.pair): SyncPair(
+            county=county, pair=pair.pair, reader=pair.reader, tables=[table.name for table in pair.tables]
+        )
+        for pair in pairs
+    }
 
 
 @router.get(
@@ -53,7 +81,7 @@ async def pairs(
 async def operations(request: Request, caller: CurrentCaller, query: Annotated[OperationsQuery, Query()]) -> Response:
     """The newest runs with their counts."""
     gateway = gateway_of(request)
-    county = _county(gateway, caller, query.county)
+    county = sync_county(gateway, caller, query.county)
     async with gateway.database.read(county) as connection:
         rows = await record_queries.list_sync_operations(connection, county, pair=query.pair, limit=query.limit)
     return answer(Page[SyncOperation](items=[SyncOperation.model_validate(dict(row)) for row in rows]))
@@ -76,10 +104,4 @@ async def incremental(
 
 
 def _run(body: SyncRequest, mode: Literal["full", "incremental"]) -> RunRequest:
-    return _SyncRun(county=body.county, parameters=SyncParameters(pair=body.pair, mode=mode))
-
-
-def _county(gateway: Gateway, caller: Caller, county: str | None) -> str:
-    if county is None and visible_counties(caller) == [EVERY_COUNTY]:
-        return EVERY_COUNTY
-    return choose_county(gateway, caller, county, permission=read(JobKind.SYNC))
+    return _SyncRunRequest(county=body.county, parameters=SyncParameters(pair=body.pair, mode=mode))

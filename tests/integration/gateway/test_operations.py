@@ -73,14 +73,15 @@ async def test_pairs_of_the_caller_s_county(client_of: Client, office: Office) -
         for county in ("benton", "franklin"):
             async with ingest.begin(county) as unit:
                 await unit.connection.execute(
-                    "INSERT INTO ingest.sync_pair (county, pair, reader, tables) VALUES ($1, 'pacs', 'sql', $2)",
+                    "INSERT INTO ingest.sync_pair (county, pair, reader, tables) VALUES ($1, $1 || '_pacs', 'sql', $2)",
                     county,
                     ["sale"],
                 )
     ann = (await (await client_of("ann")).get("/api/sync-pairs")).json()["items"]
-    assert [(pair["county"], pair["tables"]) for pair in ann] == [("benton", ["sale"])]
+    told = [(pair["pair"], pair["reader"], pair["tables"]) for pair in ann]
+    assert told == [("benton_gis", "auto", ["parcel"]), ("benton_pacs", "sql", ["sale"])]  # one has not run yet
     root = (await (await client_of("root")).get("/api/sync-pairs")).json()["items"]
-    assert [pair["county"] for pair in root] == ["benton", "franklin"]
+    assert [pair["county"] for pair in root] == ["benton", "benton", "franklin", "franklin"]
 
 
 async def test_export_formats_and_defaults(client_of: Client) -> None:
