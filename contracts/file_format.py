@@ -36,9 +36,11 @@ class FileFormat(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _places_are_in_order(self) -> Self:
+    def _makes_sense(self) -> Self:
         if isinstance(self.layout, dict):
             wrong = sorted(name for name, place in self.layout.items() if not 1 <= place[0] <= place[1])
             if wrong:
                 raise ValueError(f"the layout's columns {wrong} do not end after they begin")
+        if not f"{self.delimiter or ''}{self.quote}".isascii():
+            raise ValueError("delimiter and quote are ASCII characters")
         return self
