@@ -14,7 +14,7 @@ from contracts.events.ingest import KEY_HEADER, MASK, CanonicalFact, SyncComplet
 from services.ingest import queries
 from services.ingest.domain import facts
 from services.ingest.domain.entities import Assembled, Scope
-from services.ingest.domain.envelopes import Run, envelopes, event_id
+from services.ingest.domain.envelopes import Place, Run, envelopes, event_id
 from services.ingest.domain.facts import Origin
 from services.ingest.planning import TablePlan, row_changes, staged_rows
 
@@ -173,7 +173,7 @@ def _messages(service: str, plan: Plan, told: list[CanonicalFact], result: dict[
             messages.append(_message(service, loaded, event_id(run, "snapshot", table.table.name)))
             continue
         changes = row_changes(table, plan.before[table.table.name])
-        for keyed in envelopes(run, table.table, changes, offset=len(messages)):
+        for keyed in envelopes(run, table.table, changes, place=Place(len(messages))):
             message = _message(service, keyed.envelope, keyed.event_id)
             message.headers[KEY_HEADER] = header_value(to_json(keyed.key))
             messages.append(message)

@@ -14,6 +14,7 @@ from services.ingest.domain.geometry import place
 Frames = Mapping[str, pl.DataFrame]
 _Wanted = tuple[FieldSource, str]
 _INTEGER_LINKS = {Link.TAX_YEAR, Link.SUPPLEMENT}
+_LAYER = [Link.PARCEL_ID.value, Link.TAX_YEAR.value, Link.SUPPLEMENT.value]
 _KEYS = {
     "parcel": (Link.PARCEL_ID, Link.TAX_YEAR, Link.SUPPLEMENT),
     "owner": (Link.PARCEL_ID, Link.TAX_YEAR, Link.OWNER_ID),
@@ -40,19 +41,96 @@ class Assembled:
     neighborhoods: pl.DataFrame
 
 
+@dataclass(frozen=True, slots=True)
+class Years:
+    """Which tax years are built: the working one, and the official layers of a certified one."""
+
+    working: int
+    certified: int | None = None
+
+    @property
+    def built(self) -> list[int]:
+        """Each of them once."""
+        return sorted({year for year in (self.working, self.certified) if year is not None})
+
+
 def assemble(
     pair: Pair, rows: Frames, *, working_year: int, epsg: int, validity: SaleValidity, scope: Scope
 ) -> Assembled:
     """Builds the entities in scope from the accepted rows of all the pair's tables."""
-    build = _Builder(pair, rows, working_year)
-    parcels = build.entity("parcel", pair.entities.parcel, fields.PARCEL, only=scope.parcel_ids)
-    source_epsg = next((t.epsg for t in pair.tables if ColumnType.GEOMETRY in t.columns.values()), None) or epsg
+    parcels, owners = assemble_parcels(pair, rows, years=Years(working_year), epsg=epsg, only=scope.parcel_ids)
     return Assembled(
-        parcels=_finish_parcels(parcels, list(pair.entities.parcel.attributes), source_epsg, epsg),
-        owners=build.owners(parcels, only=scope.parcel_ids),
-        sales=_finish_sales(build.entity("sale", pair.entities.sale, fields.SALE, only=scope.sale_ids), validity),
-        neighborhoods=build.entity("neighborhood", pair.entities.neighborhood, fields.NEIGHBORHOOD, only=None),
+        parcels=parcels,
+        owners=owners,
+        sales=assemble_sales(pair, rows, validity=validity, only=scope.sale_ids),
+        neighborhoods=assemble_neighborhoods(pair, rows, working_year=working_year),
     )
+
+
+def assemble_parcels(
+    pair: Pair, rows: Frames, *, years: Years, epsg: int, only: pl.Series | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The parcels' working and official layers (`is_current`, `is_official`), and the owners of the working ones."""
+    build = _Builder(pair, rows, years.working)
+    working = build.entity("parcel", pair.entities.parcel, fields.PARCEL, only=only)
+    owners = build.owners(working, only=only)
+    flagged = working.with_columns(pl.lit(value=True).alias("is_current"), pl.lit(value=True).alias("is_official"))
+    if pair.official is not None:
+        layers = official_layers(pair, rows, years.built)
+        layers = layers if only is None else layers.filter(pl.col(Link.PARCEL_ID).is_in(only.implode()))
+        others = [_official(pair, rows, year, layers, working) for year in years.built]
+        is_official = working.join(layers, on=_LAYER, how="left", maintain_order="left")["is_there"].is_not_null()
+        flagged = pl.concat([flagged.with_columns(is_official.alias("is_official")), *others])
+    source_epsg = next((t.epsg for t in pair.tables if ColumnType.GEOMETRY in t.columns.values()), None) or epsg
+    return _finish_parcels(flagged, list(pair.entities.parcel.attributes), source_epsg, epsg), owners
+
+
+def assemble_sales(pair: Pair, rows: Frames, *, validity: SaleValidity, only: pl.Series | None = None) -> pl.DataFrame:
+    """The sales, a row for each parcel of one."""
+    return _finish_sales(_Builder(pair, rows, 0).entity("sale", pair.entities.sale, fields.SALE, only=only), validity)
+
+
+def assemble_neighborhoods(pair: Pair, rows: Frames, *, working_year: int) -> pl.DataFrame:
+    """The neighborhoods of the working year; `rows` may have the columns alone that they are made of."""
+    build = _Builder(pair, rows, working_year)
+    return build.entity("neighborhood", pair.entities.neighborhood, fields.NEIGHBORHOOD, only=None)
+
+
+def official_layers(pair: Pair, rows: Frames, years: list[int]) -> pl.DataFrame:
+    """Of each parcel and year the highest supplement that is in no group or in an accepted one."""
+    official = pair.official
+    assert official is not None
+    tables = pair.table_by_name
+    group_table, _, group = official.group.partition(".")
+    status_table, _, status = official.status.partition(".")
+    of_year = [Link.TAX_YEAR.value, Link.SUPPLEMENT.value]
+    groups = linked(tables[group_table], rows[group_table]).select(*of_year, pl.col(group).alias("group"))
+    statuses = rows[status_table].select(
+        pl.col(tables[status_table].key[0]).alias("group"), pl.col(status).str.strip_chars().alias("status")
+    )
+    layers = linked(tables[official.layers], rows[official.layers]).select(_LAYER).drop_nulls().unique()
+    judged = layers.join(groups, on=of_year, how="left").join(statuses, on="group", how="left")
+    accepted = pl.col("group").is_null() | pl.col("status").is_in(list(official.accepted)).fill_null(value=False)
+    return (
+        judged.filter(accepted, pl.col(Link.TAX_YEAR).is_in(years))
+        .group_by(Link.PARCEL_ID, Link.TAX_YEAR)
+        .agg(pl.col(Link.SUPPLEMENT).max())
+        .select(*_LAYER, pl.lit(value=True).alias("is_there"))
+        .sort(_LAYER)
+    )
+
+
+def _official(pair: Pair, rows: Frames, year: int, layers: pl.DataFrame, working: pl.DataFrame) -> pl.DataFrame:
+    """The official layers of a year that are not the working ones."""
+    wanted = layers.filter(pl.col(Link.TAX_YEAR) == year).join(working, on=_LAYER, how="anti").select(_LAYER)
+    built = _Builder(pair, rows, year).entity("parcel", pair.entities.parcel, fields.PARCEL, only=None, layers=wanted)
+    return built.with_columns(pl.lit(value=False).alias("is_current"), pl.lit(value=True).alias("is_official"))
+
+
+def linked(table: SourceTable, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with what they identify, as far as they have the columns for it."""
+    there = [link for link in table.links if set(table.link_columns(link)) <= set(rows.columns)]
+    return rows.with_columns(_link(table, link) for link in there)
 
 
 def link_values(table: SourceTable, rows: pl.DataFrame, link: Link) -> pl.Series:
@@ -78,13 +156,25 @@ class _Builder:
         self.tables = pair.table_by_name
 
     def entity(
-        self, name: str, entity: Entity | None, kinds: dict[str, str], *, only: pl.Series | None
+        self,
+        name: str,
+        entity: Entity | None,
+        kinds: dict[str, str],
+        *,
+        only: pl.Series | None,
+        layers: pl.DataFrame | None = None,
     ) -> pl.DataFrame:
-        """One row an entity: its links, every canonical field, attributes as `attributes.<name>`."""
+        """One row an entity: its links, every canonical field, attributes as `attributes.<name>`.
+
+        `layers` are those to build in place of the ones that the root points to.
+        """
         keys = [link.value for link in _KEYS[name]]
         if entity is None:
             return pl.DataFrame(schema={**_key_types(keys), **{k: fields.POLARS_TYPES[t] for k, t in kinds.items()}})
-        root = self._root(entity.root, keys, year=self.working_year if "tax_year" in keys else None)
+        if layers is None:
+            root = self._root(entity.root, keys, year=self.working_year if "tax_year" in keys else None)
+        else:
+            root = self._layers(entity.root, layers)
         if only is not None:
             root = root.filter(pl.col(keys[0]).is_in(only.implode()))
         for table in entity.required:
@@ -114,13 +204,22 @@ class _Builder:
         return owners.with_columns(pl.when(is_open).then(name).alias(name) for name in ("name", "mailing_address"))
 
     def _linked(self, name: str) -> pl.DataFrame:
-        table = self.tables[name]
-        return self.rows[name].with_columns(_link(table, link) for link in table.links)
+        return linked(self.tables[name], self.rows[name])
+
+    def _layers(self, root: str, layers: pl.DataFrame) -> pl.DataFrame:
+        """Given layers with what else the root says of their parcels in that year, such as the lot."""
+        rows = self._linked(root)
+        on = [name for name in ("parcel_id", "tax_year") if name in rows.columns]
+        more = [link.value for link in self.tables[root].links if link.value in rows.columns and link not in _LAYER]
+        if not more:
+            return layers
+        return layers.join(rows.select(*on, *more).unique(on, keep="last", maintain_order=True), on=on, how="left")
 
     def _root(self, name: str, keys: list[str], *, year: int | None) -> pl.DataFrame:
         """The root's links, one row each key; a source without years or supplements has the one layer."""
-        links = list(self.tables[name].links)
-        root = self._linked(name).select(links)
+        rows = self._linked(name)
+        links = [link for link in self.tables[name].links if link.value in rows.columns]
+        root = rows.select(links)
         if year is not None:
             if Link.TAX_YEAR in links:
                 root = root.filter(pl.col(Link.TAX_YEAR) == year)

@@ -1,18 +1,38 @@
 """Debezium change envelopes out of changed source rows."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from contracts.events.ingest import ChangeEnvelope, EnvelopeSource, EnvelopeTransaction
+from contracts.events.ingest import (
+    NEW_KEY_HEADER,
+    OLD_KEY_HEADER,
+    ChangeEnvelope,
+    EnvelopeSource,
+    EnvelopeTransaction,
+    SnapshotMark,
+)
 from contracts.mapping import Pair, SourceTable
 from services.ingest.domain.rows import key_fields
 
 CONNECTOR, VERSION = "terrafusion", "1"
 Op = Literal["c", "u", "d", "r"]
+NOBODY = UUID(int=0)
+_LSN_DIGITS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """Where a change stands in the source's log; texts as the reader gave them."""
+
+    token: str
+    """The commit's: a log sequence number in hexadecimal, or a version."""
+    sequence: str | None = None
+    """The change's, within the commit."""
+    transaction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +43,11 @@ class RowChange:
     key: str
     before: str | None
     after: str | None
+    log: LogPosition | None = None
+    moved: Literal["from", "to"] | None = None
+    """A key update: `from` stands on the deletion of the old key, `to` on the creation of the new one."""
+    other: str | None = None
+    """The image with the other key of a key update."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +57,8 @@ class Keyed:
     event_id: UUID
     key: dict[str, Any]
     envelope: ChangeEnvelope
+    moved: tuple[str, dict[str, Any]] | None = None
+    """A key update's header, and the other key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +70,20 @@ class Run:
     database: str
     sequence: int
     seen_at: datetime
+    operation_id: UUID = NOBODY
+    run_id: UUID = NOBODY
+    """What its staged rows stand under."""
+    working_year: int = 0
+    certified_year: int | None = None
+    mode: str = "incremental"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of a table's changes stands among those of the run: so many came before."""
+
+    total: int = 0
+    in_table: int = 0
 
 
 def event_id(run: Run, *parts: str) -> UUID:
@@ -50,43 +91,119 @@ def event_id(run: Run, *parts: str) -> UUID:
     return uuid5(NAMESPACE_URL, "/".join(("terrafusion", run.county, run.pair.pair, str(run.sequence), *parts)))
 
 
-def envelopes(run: Run, table: SourceTable, changes: list[RowChange], *, offset: int) -> Iterator[Keyed]:
-    """The envelopes of one table's changes; `offset` is how many the run has before them."""
+def envelopes(
+    run: Run,
+    table: SourceTable,
+    changes: Iterable[RowChange],
+    *,
+    place: Place,
+    token: str | None = None,
+    marks: Iterable[SnapshotMark] | None = None,
+) -> Iterator[Keyed]:
+    """The envelopes of one table's changes.
+
+    `token` is how far the table was read; `marks` says for each row of a first load where in it the row stands.
+    """
+    marking = iter(marks) if marks is not None else None
+    plain: SnapshotMark = "incremental" if run.mode == "snapshot" else "false"
     for number, change in enumerate(changes, start=1):
         before = json.loads(change.before) if change.before is not None else None
         after = json.loads(change.after) if change.after is not None else None
+        mark = next(marking) if marking is not None else plain
         yield Keyed(
-            event_id=event_id(run, table.name, change.op, change.key),
+            event_id=_identity(run, table, change),
             key=key_fields(table, after or before or {}),
+            moved=_moved(table, change),
             envelope=ChangeEnvelope(
                 county=run.county,
                 occurred_at=run.seen_at,
                 before=before,
                 after=after,
                 op=change.op,
-                source=_source(run, table, is_snapshot=change.op == "r"),
-                **_times(run.seen_at),
+                source=_source(run, table, mark=mark, change=change, token=token),
+                **times(run.seen_at),
                 transaction=EnvelopeTransaction(
-                    id=str(run.sequence), total_order=offset + number, data_collection_order=number
+                    id=(change.log and change.log.transaction) or str(run.sequence),
+                    total_order=place.total + number,
+                    data_collection_order=place.in_table + number,
                 ),
             ),
         )
 
 
-def _source(run: Run, table: SourceTable, *, is_snapshot: bool) -> EnvelopeSource:
+def snapshot_marks(places: range, *, rows: int, is_first_table: bool, is_last_table: bool) -> Iterator[SnapshotMark]:
+    """Debezium's marks for the rows of a first load at `places` of `rows`, counted from 0."""
+    for place in places:
+        if place == rows - 1:
+            yield "last" if is_last_table else "last_in_data_collection"
+        elif place == 0:
+            yield "first" if is_first_table else "first_in_data_collection"
+        else:
+            yield "true"
+
+
+def source_of(run: Run, table: str, *, token: str | None = None) -> EnvelopeSource:
+    """The source block of an event that is of no single row."""
     return EnvelopeSource(
         version=VERSION,
         connector=CONNECTOR,
         name=run.pair.pair,
-        snapshot="true" if is_snapshot else "false",
+        snapshot="false",
         db=run.database,
         sequence=str(run.sequence),
         schema_name=run.pair.source_schema,
-        table=table.name,
-        **_times(run.seen_at),
+        table=table,
+        version_token=token,
+        **times(run.seen_at),
     )
 
 
-def _times(moment: datetime) -> dict[str, int]:
+def times(moment: datetime) -> dict[str, int]:
+    """A moment as Debezium writes it, in three units."""
     microseconds = int(moment.timestamp() * 1_000_000)
     return {"ts_ms": microseconds // 1000, "ts_us": microseconds, "ts_ns": microseconds * 1000}
+
+
+def lsn(token: str) -> str:
+    """A log sequence number of ten bytes as Debezium writes it: `00000027:00000758:0003`."""
+    return f"{token[:8]}:{token[8:16]}:{token[16:20]}".lower()
+
+
+def is_lsn(token: str | None) -> bool:
+    """Whether a token is a log sequence number and no version."""
+    return token is not None and len(token.removeprefix("0x")) == _LSN_DIGITS
+
+
+def _identity(run: Run, table: SourceTable, change: RowChange) -> UUID:
+    """Of a log by the place there, which no other change has; else by run and key."""
+    if change.log is None:
+        return event_id(run, table.name, change.op, change.key)
+    place = (change.log.token, change.log.sequence or "", change.op, change.key)
+    return uuid5(NAMESPACE_URL, "/".join(("terrafusion", run.county, run.pair.pair, "log", table.name, *place)))
+
+
+def _moved(table: SourceTable, change: RowChange) -> tuple[str, dict[str, Any]] | None:
+    if change.moved is None or change.other is None:
+        return None
+    header = NEW_KEY_HEADER if change.moved == "from" else OLD_KEY_HEADER
+    return header, key_fields(table, json.loads(change.other))
+
+
+def _source(
+    run: Run, table: SourceTable, *, mark: SnapshotMark, change: RowChange, token: str | None
+) -> EnvelopeSource:
+    return source_of(run, table.name, token=token).model_copy(
+        update={"snapshot": mark, **(_log_place(change) if change.log else {})}
+    )
+
+
+def _log_place(change: RowChange) -> dict[str, Any]:
+    """An update's serial number is 2, as the log has its row before as 1; a key update's creation is the second."""
+    log = change.log
+    assert log is not None
+    if not is_lsn(log.token):
+        return {"version_token": log.token}
+    serial = 2 if change.op == "u" or change.moved == "to" else 1
+    found: dict[str, Any] = {"commit_lsn": lsn(log.token.removeprefix("0x")), "event_serial_no": serial}
+    found["change_lsn"] = lsn(log.sequence.removeprefix("0x")) if is_lsn(log.sequence) and log.sequence else None
+    return found | {"version_token": None}

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from contracts.events.ingest import MASK, ChangeEnvelope
-from services.ingest.domain.envelopes import RowChange, Run, envelopes, event_id
+from services.ingest.domain.envelopes import Place, RowChange, Run, envelopes, event_id
 from services.ingest.domain.facts import Origin, owner_facts, parcel_facts, removed_parcel_facts, sale_facts
 from tests.support.mappings import county_pair
 
@@ -82,7 +82,7 @@ def test_envelopes_are_debeziums() -> None:
     table = RUN.pair.table_by_name["account"]
     image = f'{{"acct_id":5,"file_as_name":"{MASK}"}}'
     changes = [RowChange("c", "5", None, image), RowChange("d", "6", image, None)]
-    created, deleted = envelopes(RUN, table, changes, offset=10)
+    created, deleted = envelopes(RUN, table, changes, place=Place(10))
     body = created.envelope.body()
     assert json.loads(created.envelope.model_dump_json()) == body
     assert not body.keys() & {"county", "occurred_at"}
@@ -91,7 +91,7 @@ def test_envelopes_are_debeziums() -> None:
     assert body["source"] == {
         "version": "1", "connector": "terrafusion", "name": "benton_pacs", "ts_ms": 1772366400000, "snapshot": "false",
         "db": "pacs_oltp", "sequence": "4", "ts_us": 1772366400000000, "ts_ns": 1772366400000000000, "schema": "dbo",
-        "table": "account",
+        "table": "account", "change_lsn": None, "commit_lsn": None, "event_serial_no": None, "version_token": None,
     }  # fmt: skip
     assert body["transaction"] == {"id": "4", "total_order": 11, "data_collection_order": 1}
     assert (deleted.envelope.before, deleted.envelope.after) == (body["after"], None)
