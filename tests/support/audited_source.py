@@ -2,10 +2,11 @@
 
 import json
 import re
+import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import psycopg
@@ -66,18 +67,24 @@ class AuditedServer:
 
     def statements_of(self, login_url: str) -> list[str]:
         """Every statement that the login ran since the server began, oldest first."""
-        user = urlsplit(login_url).username
-        found = []
-        for line in self._log().read_text(encoding="utf-8").splitlines():
+        user, mark, found = urlsplit(login_url).username, secrets.token_hex(8), []
+        with psycopg.connect(self.url) as connection:
+            connection.execute(f"SELECT '{mark}'".encode())
+        for line in self._read_until(mark).splitlines():
             entry = json.loads(line)
             said = _STATEMENT.match(entry.get("message", ""))
             if said is not None and entry.get("user") == user:
                 found.append(said.group(1))
         return found
 
-    def _log(self) -> Path:
+    def _read_until(self, mark: str) -> str:
+        """The log with everything that was run before the mark: the collector writes in order, but in its own time."""
         (path,) = self.server.data_dir.rglob("audit.json")
-        return path
+        deadline = time.monotonic() + 30
+        while mark not in (text := path.read_text(encoding="utf-8")):
+            assert time.monotonic() < deadline, "the server's log does not grow"
+            time.sleep(0.01)
+        return text.partition(mark)[0].rpartition("\n")[0]
 
 
 @contextmanager
