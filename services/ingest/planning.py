@@ -11,7 +11,7 @@ from chassis.errors import PermanentError
 from contracts.county import County
 from contracts.mapping import Pair, SourceTable
 from services.ingest.domain.affected import affected
-from services.ingest.domain.checks import Judged, judge
+from services.ingest.domain.checks import Judged, judge, known_of
 from services.ingest.domain.diff import Difference, compare
 from services.ingest.domain.entities import Assembled, Scope, assemble
 from services.ingest.domain.envelopes import Op, RowChange
@@ -62,7 +62,7 @@ def plan_tables(pair: Pair, picture: Picture, landed: Landed, *, today: date) ->
     plans = []
     for name, digests in landed.items():
         table = pair.table_by_name[name]
-        judged = judge(pair, table, picture.rows, today=today)
+        judged = judge(pair, table, picture.rows[name], known_of(pair, table, picture.rows), today=today)
         difference = compare(digests, judged.accepted, held_back=judged.violations[KEY])
         plans.append(TablePlan(table, judged, difference, is_first=digests.is_empty()))
     return plans

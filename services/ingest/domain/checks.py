@@ -1,7 +1,7 @@
 """Which rows are taken, which are left out by the mapping, and which go to quarantine under which rule."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import polars as pl
@@ -13,8 +13,22 @@ from contracts.quarantine import ReadingFault
 from services.ingest.domain.rows import DIGEST, FAULT_FIELD, FAULT_VALUE, KEY, KEY_IS_WHOLE
 
 Frames = Mapping[str, pl.DataFrame]
+Reference = tuple[str, str | None]
+"""`table.column` that has to hold a value, and `table.column` of the year where it has to be the same."""
+
 VIOLATIONS = {KEY: pl.String, "rule": pl.String, "field": pl.String, "value": pl.String}
+FILTERED = "@filtered"
 _PLACE = "@place"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What rows are judged by that stands in other tables."""
+
+    left_out: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.String))
+    """Parcels that the scope's table leaves out."""
+    values: Mapping[Reference, pl.DataFrame] = field(default_factory=dict)
+    """By reference, the values that are there: columns `part0` and, with a year, `part1`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +37,23 @@ class Judged:
 
     accepted: pl.DataFrame
     violations: pl.DataFrame
+    filtered: pl.DataFrame
     rows_read: int
     rows_quarantined: int
     rows_filtered: int
 
 
-def judge(pair: Pair, table: SourceTable, rows: Frames, *, today: date) -> Judged:
-    """Parts a table's rows; `rows` has every table as it was read, for the rules that look into another."""
-    read = rows[table.name].with_row_index(_PLACE)
-    kept = read.filter(_wanted(table), ~_is_out_of_scope(pair, table, rows))
-    violations = _violations(table, kept, rows, today=today)
+def references(table: SourceTable) -> list[Reference]:
+    """What the table's checks look up in others."""
+    return [(check.references, check.references_year) for check in table.checks if check.references is not None]
+
+
+def judge(pair: Pair, table: SourceTable, rows: pl.DataFrame, known: Known, *, today: date) -> Judged:
+    """Parts a table's rows."""
+    read = rows.with_row_index(_PLACE)
+    is_kept = _wanted(table) & ~_is_out_of_scope(pair, table, known)
+    kept, left = read.filter(is_kept), read.filter(~is_kept)
+    violations = _violations(table, kept, known, today=today)
     sound = kept.join(violations, on=_PLACE, how="anti")
     repeated, taken = _repeats(table, sound)
     quarantined = violations[_PLACE].n_unique() + repeated.height
@@ -50,6 +71,7 @@ def judge(pair: Pair, table: SourceTable, rows: Frames, *, today: date) -> Judge
     return Judged(
         accepted=taken.drop(_PLACE, FAULT_FIELD, FAULT_VALUE, KEY_IS_WHOLE),
         violations=found.unique([KEY, "rule"], keep="first", maintain_order=True),
+        filtered=left.filter(KEY_IS_WHOLE).drop(_PLACE, FAULT_FIELD, FAULT_VALUE, KEY_IS_WHOLE),
         rows_read=read.height,
         rows_quarantined=quarantined,
         rows_filtered=read.height - taken.height - quarantined,
@@ -62,20 +84,18 @@ def _wanted(table: SourceTable) -> pl.Expr:
     )
 
 
-def _is_out_of_scope(pair: Pair, table: SourceTable, rows: Frames) -> pl.Expr:
+def _is_out_of_scope(pair: Pair, table: SourceTable, known: Known) -> pl.Expr:
     """Whether a row belongs to a parcel that the scope's table leaves out."""
     if pair.scope is None or table.name == pair.scope or Link.PARCEL_ID not in table.links:
         return pl.lit(value=False)
-    scope = pair.table_by_name[pair.scope]
-    left_out = rows[scope.name].filter(~_wanted(scope)).select(_link(scope, Link.PARCEL_ID)).to_series()
-    return _link(table, Link.PARCEL_ID).is_in(left_out.implode()).fill_null(value=False)
+    return _link(table, Link.PARCEL_ID).is_in(known.left_out.implode()).fill_null(value=False)
 
 
 def _link(table: SourceTable, link: Link) -> pl.Expr:
     return pl.concat_str([pl.col(name).cast(pl.String) for name in table.link_columns(link)], separator=":")
 
 
-def _violations(table: SourceTable, rows: pl.DataFrame, frames: Frames, *, today: date) -> pl.DataFrame:
+def _violations(table: SourceTable, rows: pl.DataFrame, known: Known, *, today: date) -> pl.DataFrame:
     found = [
         rows.filter(pl.col(FAULT_FIELD).is_not_null()).select(
             _PLACE,
@@ -85,7 +105,7 @@ def _violations(table: SourceTable, rows: pl.DataFrame, frames: Frames, *, today
         )
     ]
     for check in table.checks:
-        broken = rows.filter(~_holds(check, table, rows, frames, today=today))
+        broken = rows.filter(~_holds(check, table, rows, known, today=today))
         shown = pl.lit(MASK) if check.column in table.personal else pl.col(check.column).cast(pl.String)
         found.append(
             broken.select(
@@ -106,7 +126,7 @@ def _violations(table: SourceTable, rows: pl.DataFrame, frames: Frames, *, today
     return pl.concat([judged, missing])
 
 
-def _holds(check: Check, table: SourceTable, rows: pl.DataFrame, frames: Frames, *, today: date) -> pl.Series:
+def _holds(check: Check, table: SourceTable, rows: pl.DataFrame, known: Known, *, today: date) -> pl.Series:
     column = rows[check.column]
     if check.required:
         return column.is_not_null() & (column.cast(pl.String).str.strip_chars() != "").fill_null(value=False)
@@ -117,7 +137,7 @@ def _holds(check: Check, table: SourceTable, rows: pl.DataFrame, frames: Frames,
     if check.valid_geometry:
         return are_valid(column)
     if check.references is not None:
-        return _is_referenced(check, table, rows, frames)
+        return _is_referenced(check, table, rows, known)
     number = _number(column)
     holds = number.is_null() | number.is_in(list(check.ignore))
     highest = check.maximum if check.maximum_years_ahead is None else today.year + check.maximum_years_ahead
@@ -139,29 +159,37 @@ def are_valid(geometries: pl.Series) -> pl.Series:
     return everyone.scatter(geometries.is_not_null().arg_true(), pl.Series(valid, dtype=pl.Boolean))
 
 
-def _is_referenced(check: Check, table: SourceTable, rows: pl.DataFrame, frames: Frames) -> pl.Series:
+def _is_referenced(check: Check, table: SourceTable, rows: pl.DataFrame, known: Known) -> pl.Series:
     assert check.references is not None
-    other, _, name = check.references.partition(".")
-    wanted = [_reference_part(table, check.column)]
-    known = [_reference_part_of(frames[other], name)]
-    if check.references_year is not None:
-        assert check.year_column is not None
+    wanted = [reference_part(table, check.column)]
+    if check.year_column is not None:
         wanted.append(pl.col(check.year_column).cast(pl.String))
-        known.append(_reference_part_of(frames[other], check.references_year.partition(".")[2]))
     parts = [f"part{number}" for number in range(len(wanted))]
     asked = rows.select(_PLACE, *(part.alias(alias) for part, alias in zip(wanted, parts, strict=True)))
-    there = pl.DataFrame([series.alias(alias) for series, alias in zip(known, parts, strict=True)]).unique()
+    there = known.values[check.references, check.references_year]
+    there = there.join(asked.select(parts).unique(), on=parts, how="semi")  # few are asked for, many may be there
     missing = asked.filter(pl.col(parts[0]).is_not_null()).join(there, on=parts, how="anti")[_PLACE]
     return ~rows[_PLACE].is_in(missing.implode())
 
 
-def _reference_part(table: SourceTable, name: str) -> pl.Expr:
+def reference_part(table: SourceTable, name: str) -> pl.Expr:
+    """A column's value as references compare it."""
     column = pl.col(name).cast(pl.String)
     return column.str.strip_chars() if table.columns[name] is ColumnType.TEXT else column
 
 
-def _reference_part_of(frame: pl.DataFrame, name: str) -> pl.Series:
-    return frame[name].cast(pl.String).str.strip_chars()
+def known_of(pair: Pair, table: SourceTable, frames: Frames) -> Known:
+    """What a table is judged by, from the rows of all the others as they were read."""
+    values = {}
+    for reference in references(table):
+        columns = [column.partition(".") for column in reference if column is not None]
+        parts = [frames[other][name].cast(pl.String).str.strip_chars() for other, _, name in columns]
+        values[reference] = pl.DataFrame([part.alias(f"part{number}") for number, part in enumerate(parts)]).unique()
+    if pair.scope is None or pair.scope not in frames:
+        return Known(values=values)
+    scope = pair.table_by_name[pair.scope]
+    left_out = frames[scope.name].filter(~_wanted(scope)).select(_link(scope, Link.PARCEL_ID)).to_series()
+    return Known(left_out, values)
 
 
 def _repeats(table: SourceTable, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contracts.events.ingest import MASK
 from contracts.mapping import Check, ColumnType, Link, Pair, SourceTable
-from services.ingest.domain.checks import Judged, judge
+from services.ingest.domain.checks import Judged, Known, judge, known_of
 from services.ingest.domain.rows import KEY, normalise
 
 TODAY = date(2026, 3, 1)
@@ -34,7 +34,7 @@ def rows_of(table: SourceTable, rows: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 def judged(table: SourceTable, *rows: dict[str, Any]) -> Judged:
-    result = judge(pair_of(table), table, {table.name: rows_of(table, list(rows))}, today=TODAY)
+    result = judge(pair_of(table), table, rows_of(table, list(rows)), Known(), today=TODAY)
     assert result.rows_read == result.accepted.height + result.rows_quarantined + result.rows_filtered
     return result
 
@@ -111,7 +111,8 @@ def test_codes_are_looked_up_for_their_year_among_all_rows_that_were_read() -> N
         "hood": rows_of(hoods, [{"cd": "A", "yr": "2025"}, {"cd": "B", "yr": "2025"}]),
         "value": rows_of(values, [{"id": str(n), "cd": code, "yr": year} for n, (code, year) in enumerate(cells)]),
     }
-    result = judge(pair_of(hoods, values), values, rows, today=TODAY)
+    pair = pair_of(hoods, values)
+    result = judge(pair, values, rows["value"], known_of(pair, values, rows), today=TODAY)
     assert result.violations[KEY].to_list() == ["1"]
 
 
@@ -125,8 +126,8 @@ def test_rows_of_parcels_out_of_scope_are_filtered_with_them() -> None:
         "v": rows_of(values, [{"id": "1"}, {"id": "2"}, {"id": "3"}, {"id": "4"}]),
     }
     pair = pair_of(parcels, values, scope="p")
-    assert judge(pair, parcels, rows, today=TODAY).rows_filtered == 2
-    result = judge(pair, values, rows, today=TODAY)
+    assert judge(pair, parcels, rows["p"], known_of(pair, parcels, rows), today=TODAY).rows_filtered == 2
+    result = judge(pair, values, rows["v"], known_of(pair, values, rows), today=TODAY)
     assert (result.accepted[KEY].to_list(), result.rows_filtered) == (["1", "4"], 2)
 
 
