@@ -21,6 +21,14 @@ class TransientError(TerraFusionError):
     http_status = 503
 
 
+class PostponedError(TransientError):
+    """Not now, as was agreed: the job waits so long, which counts neither as a failure nor as a start that failed."""
+
+    def __init__(self, code: str, message: str, *, wait_seconds: float, details: dict[str, Any] | None = None) -> None:
+        super().__init__(code, message, details=details)
+        self.wait_seconds = wait_seconds
+
+
 class PermanentError(TerraFusionError):
     """Trying the same again cannot help."""
 

@@ -227,15 +227,22 @@ async def end_job(
 
 
 async def requeue_job(
-    connection: Any, county: str, job_id: UUID, *, attempt: int, wait: timedelta, error: dict[str, Any] | None
+    connection: Any,
+    county: str,
+    job_id: UUID,
+    *,
+    attempt: int,
+    wait: timedelta,
+    error: dict[str, Any] | None = None,
+    is_failure: bool = False,
 ) -> bool:
     """Let a job wait for its next start; false where it is not this attempt's or is being cancelled.
 
-    With an error it counts as a failed start; handed back without one (a worker shuts down) it does not.
+    `error` says why it waits. Handed back (a worker shuts down) or postponed, it does not count as a failed start.
     """
     done = await connection.execute(
         "UPDATE chassis.job SET status = 'queued', not_before = now() + $4::interval, error = $5,"
-        " failures = failures + ($5::jsonb IS NOT NULL)::int,"
+        " failures = failures + $6::int,"
         " heartbeat_at = NULL, owner = NULL, published_at = now()"
         " WHERE county = $1 AND id = $2 AND attempt = $3 AND status = 'running'",
         county,
@@ -243,6 +250,7 @@ async def requeue_job(
         attempt,
         wait,
         error,
+        int(is_failure),
     )
     return str(done).endswith(" 1")
 

@@ -7,14 +7,14 @@ import os
 import platform
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from chassis import queries
 from chassis.database import UnitOfWork
-from chassis.errors import JobStoppedError, PermanentError
+from chassis.errors import JobStoppedError, PermanentError, PostponedError
 from chassis.jobs import (
     JobDefinition,
     RunningJob,
@@ -201,6 +201,9 @@ class Worker:
         if isinstance(error, JobStoppedError) and error.code == "job_cancelled":
             await self._end(job, "cancelled", None)
             return "cancelled"
+        if isinstance(error, PostponedError):
+            log.info("job waits", extra={"code": error.code, "seconds": round(error.wait_seconds)})
+            await self._wait(job, to_error(error), timedelta(seconds=max(error.wait_seconds, 0)), is_failure=False)
         mark_failed(error)
         known = to_error(error)
         final = isinstance(error, (PermanentError, JobStoppedError)) or job.failures + 1 >= self.settings.job_attempts
@@ -219,10 +222,13 @@ class Worker:
         await self._end(job, "failed", known)
         return "failed"
 
-    async def _retry(self, job: RunningJob, error: JobError) -> None:
+    async def _retry(self, job: RunningJob, error: JobError) -> NoReturn:
         """Queue the job again and ask for the message after the same wait."""
         wait = self.settings.job_retry_delay * 2 ** min(job.failures, 16)
         wait = min(wait, timedelta(minutes=10)) * (0.8 + 0.4 * (job.id.int % 1000) / 1000)
+        await self._wait(job, error, wait, is_failure=True)
+
+    async def _wait(self, job: RunningJob, error: JobError, wait: timedelta, *, is_failure: bool) -> NoReturn:
         async with self.tools.database.begin(job.county) as unit:
             kept = await queries.requeue_job(
                 unit.connection,
@@ -231,6 +237,7 @@ class Worker:
                 attempt=job.attempt,
                 wait=wait,
                 error=error.model_dump(mode="json"),
+                is_failure=is_failure,
             )
         if kept:
             raise RetryLaterError(wait.total_seconds())
@@ -295,6 +302,4 @@ class Worker:
             return
         with contextlib.suppress(Exception):
             async with self.tools.database.begin(job.county) as unit:
-                await queries.requeue_job(
-                    unit.connection, job.county, job.id, attempt=job.attempt, wait=timedelta(0), error=None
-                )
+                await queries.requeue_job(unit.connection, job.county, job.id, attempt=job.attempt, wait=timedelta(0))

@@ -15,7 +15,7 @@ import pytest_asyncio
 from pydantic import BaseModel, ConfigDict
 
 from chassis import database, queries
-from chassis.errors import JobStoppedError, PermanentError, TransientError
+from chassis.errors import JobStoppedError, PermanentError, PostponedError, TransientError
 from chassis.jobs import JobRouter, RunningJob, running_job
 from chassis.requests import job_requested
 from chassis.service import Service
@@ -64,6 +64,12 @@ async def refuse(job: RunningJob, parameters: Parameters) -> None:
 async def falter(job: RunningJob, parameters: Parameters) -> None:
     if starts[job.id] <= parameters.failures:
         raise TransientError("source_away", "the source does not answer")
+    await succeed(job, parameters)
+
+
+async def postpone(job: RunningJob, parameters: Parameters) -> None:
+    if starts[job.id] <= parameters.failures:
+        raise PostponedError("window_closed", "the source may not be read now", wait_seconds=0.05)
     await succeed(job, parameters)
 
 
@@ -118,6 +124,7 @@ MODES = {
     "succeed_early": succeed_early,
     "refuse": refuse,
     "falter": falter,
+    "postpone": postpone,
     "crash": crash,
     "forget": forget_to_complete,
     "go_on": go_on,
@@ -222,6 +229,25 @@ async def test_a_transient_error_is_tried_again_with_a_delay(office: Office) -> 
     waits = [later - earlier for earlier, later in pairwise(started_at[job["id"]])]
     assert min(waits) >= 0.08  # 0.1 s less the jitter
     assert await office.letters(job["id"]) == []
+
+
+async def test_waiting_as_agreed_uses_up_no_starts(office: Office) -> None:
+    job = await office.ended(await office.submit(mode="postpone", failures=5))
+    assert (job["status"], job["attempt"], job["failures"], starts[job["id"]]) == ("succeeded", 6, 0, 6)
+    assert job["error"] is None
+    assert await office.letters(job["id"]) == []
+
+
+async def test_a_job_that_waits_says_why_and_can_be_cancelled(office: Office) -> None:
+    held_back = {"code": "window_closed", "message": "the source may not be read now", "details": {}}
+    job_id = await office.submit(mode="postpone", failures=1_000_000)
+
+    async def said() -> bool:
+        return (await office.job(job_id))["error"] == held_back
+
+    await eventually(said, "the job says why it waits")
+    await office.cancel(job_id)
+    assert (await office.ended(job_id))["status"] == "cancelled"
 
 
 async def test_a_job_fails_when_its_starts_are_used_up(office: Office) -> None:
