@@ -57,3 +57,6 @@ class ReadingFault(StrEnum):
 
     KEY_REPEATED = "key_repeated"
     """Several rows that differ have the same key; nobody can say which is right, so none is taken."""
+
+    ROW_UNREADABLE = "row_unreadable"
+    """The source or its driver cannot give the row; what was read of it before stands."""

@@ -1,0 +1,65 @@
+"""The SQL of breakers, and of what metrics tell."""
+
+from datetime import datetime
+from typing import Any
+
+from contracts.mapping import Pair
+from services.ingest.operation.breaker import Breaker
+from services.ingest.operation.metrics import PairState, Verified
+
+
+async def read_breaker(connection: Any, county: str, pair: str) -> Breaker:
+    """A pair's breaker; closed where the pair never ran."""
+    row = await connection.fetchrow(
+        "SELECT failures, retry_at FROM ingest.sync_pair WHERE county = $1 AND pair = $2", county, pair
+    )
+    return Breaker(row["failures"], row["retry_at"]) if row else Breaker()
+
+
+async def lock_breaker(connection: Any, county: str, pair: Pair) -> tuple[Breaker, datetime]:
+    """A pair's breaker, locked, and the time; a pair that never ran gets its row."""
+    row = await connection.fetchrow(
+        "INSERT INTO ingest.sync_pair (county, pair, reader, tables) VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT (county, pair) DO UPDATE SET failures = ingest.sync_pair.failures"
+        " RETURNING failures, retry_at, clock_timestamp() AS now",
+        county,
+        pair.pair,
+        pair.reader,
+        [table.name for table in pair.tables],
+    )
+    return Breaker(row["failures"], row["retry_at"]), row["now"]
+
+
+async def save_breaker(connection: Any, county: str, pair: str, *, breaker: Breaker) -> None:
+    """Store a pair's breaker."""
+    await connection.execute(
+        "UPDATE ingest.sync_pair SET failures = $3, retry_at = $4 WHERE county = $1 AND pair = $2",
+        county,
+        pair,
+        breaker.failures,
+        breaker.retry_at,
+    )
+
+
+async def close_breaker(connection: Any, county: str, pair: str) -> None:
+    """A run went well."""
+    await connection.execute(
+        "UPDATE ingest.sync_pair SET failures = 0, retry_at = NULL"
+        " WHERE county = $1 AND pair = $2 AND (failures > 0 OR retry_at IS NOT NULL)",
+        county,
+        pair,
+    )
+
+
+async def read_verified(connection: Any) -> list[Verified]:
+    """Until when each followed table of all counties is verified."""
+    rows = await connection.fetch(
+        "SELECT county, pair, source_table, verified_through FROM ingest.sync_table WHERE verified_through IS NOT NULL"
+    )
+    return [Verified(*row) for row in rows]
+
+
+async def read_pair_states(connection: Any) -> list[PairState]:
+    """How each pair of all counties fares."""
+    rows = await connection.fetch("SELECT county, pair, failures, retry_at FROM ingest.sync_pair")
+    return [PairState(*row) for row in rows]
