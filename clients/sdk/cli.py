@@ -12,6 +12,7 @@ from clients.sdk.operations import doctor_command, migrate_command, migration_co
 from clients.sdk.ratio_study import ratio_study_command
 from clients.sdk.source import source_app
 from clients.sdk.sync import sync_app
+from clients.sdk.sync_views import sync_conflicts, sync_quarantine, sync_schedules, sync_status
 from clients.sdk.up import up_command
 
 app = typer.Typer(name="terrafusion", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -30,6 +31,10 @@ app.command("migration", hidden=True)(migration_command)
 app.command("ratio-study")(ratio_study_command)
 county_app.command("new")(county_new)
 county_app.command("check")(county_check)
+sync_app.command("status")(sync_status)
+sync_app.command("quarantine")(sync_quarantine)
+sync_app.command("conflicts")(sync_conflicts)
+sync_app.command("schedules")(sync_schedules)
 app.add_typer(county_app)
 app.add_typer(users_app)
 app.add_typer(jobs_app)
