@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol, Self
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from contracts.mapping import SourceTable
 
@@ -23,8 +25,6 @@ Content = Literal["row", "key"]
 """What a digest is made of: all mapped columns, or those of the key only."""
 
 MarkerKind = Literal["cdc", "change_tracking", "rowversion", "timestamp"]
-
-_HALF = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,8 @@ class Digest:
     @classmethod
     def of(cls, hashes: pl.Series) -> Self:
         """The digest of rows whose hashes are 32 hexadecimal digits each."""
-        values = [int(text, 16) for text in hashes.to_list()]
-        high = [value >> 64 for value in values]
-        low = [value & (2 * _HALF - 1) for value in values]
-        return cls(len(values), _signed_sum(high), _signed_sum(low))
+        halves = np.frombuffer(bytes.fromhex("".join(hashes.to_list())), ">i8").reshape(-1, 2)
+        return cls(len(hashes), _exact_sum(halves[:, 0]), _exact_sum(halves[:, 1]))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -70,8 +68,9 @@ class Digest:
         return f"{self.rows}:{self.high}:{self.low}"
 
 
-def _signed_sum(values: list[int]) -> int:
-    return sum(value - 2 * _HALF if value >= _HALF else value for value in values)
+def _exact_sum(values: NDArray[np.int64]) -> int:
+    """In two parts, as the sum of some numbers of 64 bits needs more of them."""
+    return (int((values >> 32).sum()) << 32) + int((values & 0xFFFFFFFF).sum())
 
 
 @dataclass(frozen=True, slots=True)
