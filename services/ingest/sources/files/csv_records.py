@@ -16,7 +16,7 @@ from contracts.file_format import FileFormat
 from contracts.mapping import SourceTable
 from services.ingest.sources.files.texts import Utf8File
 
-_BLOCK_BYTES = 8 * 1024 * 1024
+_BLOCK_BYTES = 1024 * 1024  # Arrow reads some blocks ahead
 _HEADER_BYTES = 64 * 1024
 _DELIMITERS = ",;\t|"
 
