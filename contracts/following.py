@@ -55,6 +55,7 @@ class Following(Section):
     )
     mass_change_rows: int = Field(default=10_000, ge=1, description="more changed parcels in a run are told of in one")
     tombstones: bool = Field(default=False, description="a message without a body after every `d` envelope")
+    transactions: bool = Field(default=False, description="say where the envelopes of a run begin and end")
     heartbeats: bool = Field(default=True, description="say that a run found nothing")
 
     @model_validator(mode="after")

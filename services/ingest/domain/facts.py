@@ -39,8 +39,8 @@ class Origin:
         }
 
 
-def parcel_facts(origin: Origin, rows: Iterable[Row]) -> list[CanonicalFact]:
-    """Facts of parcels; a row has parcel_id, tax_year, supplement, before, after, geometry_changed.
+def parcel_facts(origin: Origin, rows: Iterable[Row], *, certified_year: int | None = None) -> list[CanonicalFact]:
+    """Facts of parcels; a row has parcel_id, tax_year, supplement, before, after, geometry_changed, is_official.
 
     A parcel that was not active before and is not now has nothing to tell.
     """
@@ -60,13 +60,42 @@ def parcel_facts(origin: Origin, rows: Iterable[Row]) -> list[CanonicalFact]:
                 changed_fields=tuple(fields),
                 before=_only(before, fields),
                 after=_only(after, fields),
+                is_certified_year=row["is_official"] and row["tax_year"] == certified_year,
             )
         )
     return facts
 
 
-def removed_parcel_facts(origin: Origin, rows: Iterable[Row]) -> list[CanonicalFact]:
-    """Facts of parcels that are no longer in the source; a row has parcel_id, tax_year, supplement."""
+def official_facts(
+    origin: Origin, rows: Iterable[Row], *, said: set[str], certified_year: int | None
+) -> list[CanonicalFact]:
+    """Facts of official layers; a row has also is_working: a parcel in `said` was told of as the working layer."""
+    facts: list[CanonicalFact] = []
+    for row in rows:
+        before, after = row["before"], row["after"]
+        if row["parcel_id"] in said and (row["is_working"] or after is None):
+            continue
+        fields = _changed(before, after) + (["geometry"] if row["geometry_changed"] else [])
+        facts.append(
+            (ParcelRemoved if after is None else ParcelChanged)(
+                **origin.fields(),
+                parcel_id=row["parcel_id"],
+                tax_year=row["tax_year"],
+                supplement=row["supplement"],
+                changed_fields=tuple(fields),
+                before=_only(before, fields),
+                after=_only(after, fields),
+                layer="official",
+                is_certified_year=row["tax_year"] == certified_year,
+            )
+        )
+    return facts
+
+
+def removed_parcel_facts(
+    origin: Origin, rows: Iterable[Row], *, certified_year: int | None = None
+) -> list[CanonicalFact]:
+    """Facts of parcels that are no longer in the source; a row has parcel_id, tax_year, supplement, is_official."""
     return [
         ParcelRemoved(
             **origin.fields(),
@@ -76,6 +105,7 @@ def removed_parcel_facts(origin: Origin, rows: Iterable[Row]) -> list[CanonicalF
             changed_fields=("is_active",),
             before={"is_active": True},
             after=None,
+            is_certified_year=row["is_official"] and row["tax_year"] == certified_year,
         )
         for row in rows
     ]

@@ -1,6 +1,6 @@
 """Which landed rows an entity is made of, and which entities changed rows can have changed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from contracts.mapping import Entity, FieldMapping, Link, Pair, SourceTable
@@ -66,7 +66,7 @@ def built_years(pair: Pair, *, working: int, certified: int | None) -> Years:
 
 def _needed(
     pair: Pair,
-    entities: list[Entity],
+    entities: Sequence[Entity],
     ways: tuple[Link, ...],
     *,
     links: tuple[Link, ...] = tuple(Link),
@@ -74,8 +74,8 @@ def _needed(
 ) -> list[Needed]:
     columns: dict[str, set[str]] = {name: set(names) for name, names in (more or {}).items()}
     for entity in entities:
-        for table, names in _used(pair, entity):
-            columns.setdefault(table, set()).update(names)
+        for name, names in _used(pair, entity):
+            columns.setdefault(name, set()).update(names)
     found = []
     for name, used in columns.items():
         table = pair.table_by_name[name]

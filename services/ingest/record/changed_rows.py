@@ -1,0 +1,105 @@
+"""The SQL that reads a run's changed source rows, a page at a time, for the envelopes that tell of them."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from services.ingest.domain.envelopes import LogPosition, RowChange, Run
+
+Row = Mapping[str, Any]
+
+_CHANGED = """
+SELECT b.key, CASE WHEN NOT b.is_filtered THEN b.image::text END AS before,
+  CASE WHEN NOT r.is_filtered THEN r.image::text END AS after
+FROM ingest.row_before b
+LEFT JOIN ingest.source_row r USING (county, pair, source_table, key)
+WHERE b.county = $1 AND b.pair = $2 AND b.sequence = $3 AND b.source_table = $4 AND b.op <> 'x'
+  AND (b.image IS NOT NULL AND NOT b.is_filtered OR r.key IS NOT NULL AND NOT r.is_filtered)
+ORDER BY b.key
+"""
+
+_LOADED = """
+SELECT key, image::text AS after FROM ingest.source_row
+WHERE county = $1 AND pair = $2 AND source_table = $3 AND created_sequence = $4 AND NOT is_filtered ORDER BY key
+"""
+
+#: a key update stands in the log as a deletion and a creation with the same place
+_LOGGED = """
+SELECT *, CASE WHEN op = 'd' AND next_op = 'c' AND next_place = log_place THEN 'from'
+  WHEN op = 'c' AND last_op = 'd' AND last_place = log_place THEN 'to' END AS moved
+FROM (
+  SELECT batch, place, op, key, log, image::text AS after, (log -> 'before')::text AS before,
+    (log ->> 'token', log ->> 'sequence') AS log_place,
+    lead(op) OVER w AS next_op, lag(op) OVER w AS last_op, lead(image::text) OVER w AS next_image,
+    lag((log -> 'before')::text) OVER w AS last_before,
+    lead((log ->> 'token', log ->> 'sequence')) OVER w AS next_place,
+    lag((log ->> 'token', log ->> 'sequence')) OVER w AS last_place
+  FROM ingest.staged_row
+  WHERE county = $1 AND pair = $2 AND run_id = $3 AND source_table = $4 AND op IN ('c', 'u', 'd') AND NOT is_filtered
+  WINDOW w AS (ORDER BY batch, place)
+) s ORDER BY batch, place
+"""
+
+
+async def changed_pages(connection: Any, run: Run, table: str, *, rows: int) -> AsyncIterator[list[RowChange]]:
+    """Changed rows with their images before and after, in the order of their keys."""
+    arguments = (run.county, run.pair.pair, run.sequence, table)
+    async for page in _pages(connection, _CHANGED, arguments, rows=rows):
+        yield [RowChange(_op(row), row["key"], row["before"], row["after"]) for row in page]
+
+
+async def loaded_pages(connection: Any, run: Run, table: str, *, rows: int) -> AsyncIterator[list[RowChange]]:
+    """Rows of a first load."""
+    arguments = (run.county, run.pair.pair, table, run.sequence)
+    async for page in _pages(connection, _LOADED, arguments, rows=rows):
+        yield [RowChange("r", row["key"], None, row["after"]) for row in page]
+
+
+async def logged_pages(connection: Any, run: Run, table: str, *, rows: int) -> AsyncIterator[list[RowChange]]:
+    """Every change that the log had of a table, in its order."""
+    arguments = (run.county, run.pair.pair, run.run_id, table)
+    async for page in _pages(connection, _LOGGED, arguments, rows=rows):
+        yield [_logged(row) for row in page]
+
+
+async def count_loaded(connection: Any, run: Run, table: str) -> int:
+    """How many rows a first load has."""
+    count: int = await connection.fetchval(
+        "SELECT count(*) FROM ingest.source_row WHERE county = $1 AND pair = $2 AND source_table = $3"
+        " AND created_sequence = $4 AND NOT is_filtered",
+        run.county,
+        run.pair.pair,
+        table,
+        run.sequence,
+    )
+    return count
+
+
+async def _pages(connection: Any, query: str, arguments: tuple[Any, ...], *, rows: int) -> AsyncIterator[list[Row]]:
+    """A query's rows by a cursor, so that it is planned and run once; by index, as nothing written is analysed yet."""
+    await connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off")
+    cursor = await connection.cursor(query, *arguments)
+    await connection.execute("SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL jit = on")
+    while page := await cursor.fetch(rows):
+        yield page
+
+
+def _logged(row: Row) -> RowChange:
+    log = row["log"] or {}
+    before = None if row["before"] in (None, "null") else row["before"]
+    moved = row["moved"]
+    return RowChange(
+        op=row["op"],
+        key=row["key"],
+        before=None if row["op"] == "c" else before,
+        after=None if row["op"] == "d" else row["after"],
+        log=LogPosition(str(log["token"]), log.get("sequence"), log.get("transaction")),
+        moved=moved,
+        other={"from": row["next_image"], "to": row["last_before"]}.get(moved or ""),
+    )
+
+
+def _op(row: Row) -> Any:
+    """By what is there, as a row that was filtered before is new to those who follow."""
+    if row["before"] is None:
+        return "c"
+    return "d" if row["after"] is None else "u"
