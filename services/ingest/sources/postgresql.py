@@ -9,16 +9,16 @@ from services.ingest.sources.source import Catalog, ColumnFacts, Marker, SourceF
 
 _CATALOG = """
 SELECT c.table_name, c.column_name, c.data_type, c.character_maximum_length,
-       coalesce(c.numeric_precision, c.datetime_precision), c.numeric_scale, c.is_nullable = 'YES',
-       c.is_generated = 'ALWAYS', c.collation_name
+       coalesce(c.numeric_precision, c.datetime_precision), c.numeric_scale,
+       CAST(c.is_nullable = 'YES' AS int), CAST(c.is_generated = 'ALWAYS' AS int), c.collation_name
   FROM information_schema.columns c WHERE c.table_schema = {} ORDER BY c.table_name, c.ordinal_position
 """
 _SETTINGS = """
 SELECT current_setting('server_version'), current_setting('TimeZone'), current_setting('transaction_read_only'),
-       pg_is_in_recovery(), d.datcollate,
-       EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       CAST(pg_is_in_recovery() AS int), d.datcollate,
+       CAST(EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = {} AND c.relkind IN ('r', 'p')
-                  AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
+                  AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')) AS int),
        current_setting('server_encoding')
   FROM pg_database d WHERE d.datname = current_database()
 """
@@ -30,7 +30,8 @@ SELECT c.relname, CASE WHEN c.reltuples >= 0 THEN CAST(c.reltuples AS bigint) EN
  WHERE n.nspname = {} AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 """
 _INDEXES = """
-SELECT i.indexrelid, c.relname, i.indisprimary, i.indisunique AND i.indpred IS NULL, i.indisclustered, a.attname
+SELECT i.indexrelid, c.relname, CAST(i.indisprimary AS int), CAST(i.indisunique AS int), CAST(i.indisclustered AS int),
+       a.attname
   FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN LATERAL unnest(CAST(i.indkey AS smallint[])) WITH ORDINALITY AS k(number, place) ON k.place <= i.indnkeyatts
   LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number
@@ -63,8 +64,9 @@ class PostgresqlServer(Server):
     def catalog(self, schema: str) -> Catalog:
         """Every column that this login may see, with its type."""
         found: Catalog = {}
-        for table, column, *facts in self.session.rows(self._asking(_CATALOG, schema)):
-            found.setdefault(table, {})[column] = ColumnFacts(*facts)
+        for table, column, *facts, nullable, computed, collation in self.session.rows(self._asking(_CATALOG, schema)):
+            told = ColumnFacts(*facts, bool(nullable), bool(computed), collation)
+            found.setdefault(table, {})[column] = told
         return found
 
     def facts(self, schema: str) -> SourceFacts:
@@ -77,12 +79,12 @@ class PostgresqlServer(Server):
             version=version,
             collation=collation,
             time_zone=zone,
-            is_read_only=is_standby,
+            is_read_only=bool(is_standby),
             allows_snapshot_isolation=True,
             reads_committed_snapshot=True,
             has_cdc=False,
             has_change_tracking=False,
-            can_write=can_write,
+            can_write=bool(can_write),
             tables=self._tables(schema),
             more={"transaction_read_only": read_only, "server_encoding": encoding},
         )
@@ -116,7 +118,7 @@ class PostgresqlServer(Server):
         """Tables with the kind and the columns of each of their indexes; one over an expression ends before it."""
         found: list[tuple[str, str, tuple[str, ...]]] = []
         rows = self.session.rows(self._asking(_INDEXES, schema))
-        indexes: dict[int, list[tuple[str, bool, bool, bool, str | None]]] = {}
+        indexes: dict[int, list[tuple[str, int, int, int, str | None]]] = {}
         for number, *facts in rows:
             indexes.setdefault(number, []).append(tuple(facts))  # type: ignore[arg-type]
         for parts in indexes.values():

@@ -3,12 +3,13 @@
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import psycopg
 
 from services.ingest.sources.dialects.dialect import Sql
+from services.ingest.sources.errors import psycopg_told
 
 Row = tuple[Any, ...]
 
@@ -16,9 +17,13 @@ _BLOCK_BYTES = 8 * 1024 * 1024
 
 
 class Session(ABC):
-    """A connection that reads; every error of the driver is an error of `sources.errors` outside of it."""
+    """A connection that reads; whatever its driver raises leaves it as a refusal of `sources.errors`."""
 
     database: str
+    placeholder: ClassVar[str] = "?"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     @abstractmethod
     def rows(self, query: Sql) -> list[Row]:
@@ -34,7 +39,11 @@ class Session(ABC):
 
     @abstractmethod
     def begin(self) -> None:
-        """From now on everything read is of one moment, where the server can do that."""
+        """Opens the one transaction in which everything else is read."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives the transaction and the connection up; never fails."""
 
     def value(self, query: Sql) -> Any:
         """The first column of the first row; null where there is none."""
@@ -45,29 +54,42 @@ class Session(ABC):
 class PsycopgSession(Session):
     """PostgreSQL's own protocol; large answers come by COPY."""
 
-    def __init__(self, connection: psycopg.Connection) -> None:
+    placeholder = "%s"
+
+    def __init__(self, name: str, connection: psycopg.Connection) -> None:
+        super().__init__(name)
         self.connection = connection
         self.database = connection.info.dbname
         connection.autocommit = True
 
     def rows(self, query: Sql) -> list[Row]:
         """As `Session.rows`."""
-        return self.connection.execute(query.text.encode(), query.parameters).fetchall()
+        with psycopg_told(self.name):
+            return self.connection.execute(query.text.encode(), query.parameters).fetchall()
 
     def run(self, statement: str) -> None:
         """As `Session.run`."""
-        self.connection.execute(statement.encode())
+        with psycopg_told(self.name):
+            self.connection.execute(statement.encode())
 
     def begin(self) -> None:
-        """One read-only snapshot for everything."""
+        """One read-only snapshot for everything; a table that is written meanwhile stays as it was."""
         self.connection.autocommit = False
         self.connection.read_only = True
         self.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
 
+    def close(self) -> None:
+        """As `Session.close`."""
+        self.connection.close()
+
     def blocks(self, query: Sql, names: list[str]) -> Iterator[pl.DataFrame]:
         """As `Session.blocks`."""
         statement = f"COPY ({query.text}) TO STDOUT (FORMAT csv)".encode()
-        with self.connection.cursor() as cursor, cursor.copy(statement, query.parameters) as copy:
+        with (
+            psycopg_told(self.name),
+            self.connection.cursor() as cursor,
+            cursor.copy(statement, query.parameters) as copy,
+        ):
             block: list[Any] = []
             size = 0
             for data in copy:  # the server sends a row in one piece each, so a block never ends inside a row

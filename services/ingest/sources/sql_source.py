@@ -123,10 +123,23 @@ class SqlSource(Source):
     ) -> Iterator[pl.DataFrame]:
         """As `Source.changed`."""
         if marker.kind in {"cdc", "change_tracking"}:
-            return self.server.logged(self.statements, table, marker, since=since, until=until)
+            logged = self.server.logged(self.statements, table, marker, since=since, until=until)
+            return (of_years(table, years, block) for block in logged)
         if marker.column is None:
             raise PermanentError("marker_column_missing", f"{marker.kind} of {table.name} names no column")
         return self._blocks(table, self.statements.changed(table, marker.column, since, until, years))
 
     def _blocks(self, table: SourceTable, query: Sql) -> Iterator[pl.DataFrame]:
         return self.session.blocks(query, [*table.columns, HASH])
+
+
+def of_years(table: SourceTable, years: tuple[int, ...], logged: pl.DataFrame) -> pl.DataFrame:
+    """Logged changes as they look to one who sees these years only: a row that leaves them is gone."""
+    if not years:
+        return logged
+    year = pl.col(table.year_column).cast(pl.Decimal(38, 4), strict=False).cast(pl.Int64)
+    is_outside = ~year.is_in(years).fill_null(value=False) & (pl.col("@op") != "d")
+    return logged.filter(~(is_outside & (pl.col("@op") == "c"))).with_columns(
+        pl.when(is_outside).then(pl.lit("d")).otherwise(pl.col("@op")).alias("@op"),
+        pl.when(~is_outside).then(pl.col(HASH)).alias(HASH),
+    )

@@ -65,20 +65,20 @@ class Statements:
 
     def key_after(self, table: SourceTable, after: Key | None, rows: int, years: tuple[int, ...]) -> Sql:
         """The key `rows` places after the first that is not below `after`."""
-        origin = self._origin(table, [*self._between(table, Bounds(after, None)), *self._of_years(table, years)])
+        where = _where([*self._between(table, Bounds(after, None)), *self._of_years(table, years)])
         place = self.dialect.typed(_INTEGER, str(rows))
-        return self._keys(table, origin, Sql("OFFSET (") + place + ") ROWS FETCH NEXT 1 ROWS ONLY")
+        return self._keys(table, where, Sql("OFFSET (") + place + ") ROWS FETCH NEXT 1 ROWS ONLY")
 
     def key_above(self, table: SourceTable, key: Key, years: tuple[int, ...]) -> Sql:
         """The lowest key above this one."""
         above = self.dialect.above(self.key(table), _whole(table, key))
-        origin = self._origin(table, [above, *self._complete(table), *self._of_years(table, years)])
-        return self._keys(table, origin, Sql("OFFSET 0 ROWS FETCH NEXT 1 ROWS ONLY"))
+        where = _where([above, *self._complete(table), *self._of_years(table, years)])
+        return self._keys(table, where, Sql("OFFSET 0 ROWS FETCH NEXT 1 ROWS ONLY"))
 
     def any_row(self, table: SourceTable, bounds: Bounds, years: tuple[int, ...]) -> Sql:
         """One row where there is any between the bounds."""
-        origin = self._origin(table, [*self._between(table, bounds), *self._of_years(table, years)])
-        return self.dialect.any_row(origin)
+        where = _where([*self._between(table, bounds), *self._of_years(table, years)])
+        return self.dialect.any_row(self.source(table), where)
 
     def digests(self, asked: Sequence[Asked]) -> Iterator[Sql]:
         """One query for as many ranges as a server takes parameters for; almost always one in all."""
@@ -120,17 +120,18 @@ class Statements:
     ) -> Selection:
         hashed = self.hashed(table, content)
         names = hashed if only_hashed else tuple(table.columns)
-        return Selection(tuple(self.column(table, name) for name in names), hashed, self._origin(table, conditions))
+        columns = tuple(self.column(table, name) for name in names)
+        return Selection(columns, hashed, self.source(table), _where(conditions))
 
-    def _origin(self, table: SourceTable, conditions: list[Sql]) -> Sql:
-        origin = Sql(f"FROM {self.dialect.table(self.schema, table.name)} AS t")
-        return origin + " WHERE " + joined(" AND ", conditions) if conditions else origin
+    def source(self, table: SourceTable) -> Sql:
+        """The table under the name `t`."""
+        return Sql(f"{self.dialect.table(self.schema, table.name)} AS t")
 
-    def _keys(self, table: SourceTable, origin: Sql, end: Sql) -> Sql:
+    def _keys(self, table: SourceTable, where: Sql, end: Sql) -> Sql:
         columns = self.key(table)
         shown = ", ".join(self.dialect.spelled(column) for column in columns)
         order = ", ".join(column.reference for column in columns)
-        return Sql(f"SELECT {shown} ") + origin + f" ORDER BY {order} " + end
+        return Sql(f"SELECT {shown} FROM ") + self.source(table) + where + f" ORDER BY {order} " + end
 
     def _between(self, table: SourceTable, bounds: Bounds) -> list[Sql]:
         columns = self.key(table)
@@ -159,6 +160,10 @@ class Statements:
             for column, value in zip(columns, key, strict=True)
         ]
         return Sql("(") + joined(" AND ", parts) + ")"
+
+
+def _where(conditions: list[Sql]) -> Sql:
+    return Sql(" WHERE ") + joined(" AND ", conditions) if conditions else Sql("")
 
 
 def _nulls(key: Key) -> tuple[bool, ...]:

@@ -41,8 +41,12 @@ class Selection:
 
     columns: tuple[Column, ...]
     hashed: tuple[str, ...]
-    origin: Sql
-    """`FROM … WHERE …`."""
+    source: Sql
+    """What stands after `FROM`."""
+    where: Sql = Sql("")
+    """` WHERE …`, or nothing."""
+    beside: tuple[str, ...] = ()
+    """Further expressions of texts, shown after the hash."""
 
 
 class Dialect(ABC):
@@ -71,9 +75,9 @@ class Dialect(ABC):
     def digest(self, ordinal: int, selection: Selection) -> Sql:
         """A query of the ordinal, the number of rows and the sums of the halves of their hashes, as texts."""
 
-    def any_row(self, origin: Sql) -> Sql:
-        """A query of one row where there is any."""
-        return Sql("SELECT CASE WHEN EXISTS (SELECT 1 ") + origin + ") THEN 1 END"
+    def any_row(self, source: Sql, where: Sql) -> Sql:
+        """A query of one row, whose value is null where there is none."""
+        return Sql("SELECT CASE WHEN EXISTS (SELECT 1 FROM ") + source + where + ") THEN 1 END"
 
     def table(self, schema: str, name: str) -> str:
         """The table's name with its schema."""
