@@ -36,12 +36,14 @@ NO_TABLE = Meaning("source_table_missing", "lacks a table that was there", is_tr
 NO_COLUMN = Meaning("source_column_missing", "lacks a column that was there", is_transient=False)
 UNREADABLE = Meaning(ROW_UNREADABLE, "holds a value that cannot be read", is_transient=False)
 CORRUPTED = Meaning("source_corrupted", "has damaged pages", is_transient=False)
+REFUSED = Meaning("source_query_refused", "refuses a query", is_transient=False)
 READ_ONLY = Meaning("source_write_refused", "was asked to write, which we never do", is_transient=False)
 
 #: the longest beginning of a SQLSTATE that is here counts; ODBC has states of its own (HY, IM, 42S)
 BY_STATE: dict[str, Meaning] = {
     "08": UNAVAILABLE, "HYT01": UNAVAILABLE, "57P": UNAVAILABLE, "25": UNAVAILABLE, "53": EXHAUSTED,
-    "57014": TIMEOUT, "HYT00": TIMEOUT, "HY008": TIMEOUT, "55P03": LOCKED, "40": DEADLOCKED, "25006": READ_ONLY,
+    "57014": TIMEOUT, "HYT00": TIMEOUT, "HY008": TIMEOUT, "S1T00": TIMEOUT,
+    "55P03": LOCKED, "40": DEADLOCKED, "25006": READ_ONLY,
     "28": LOGIN, "3D": MISSING, "42501": FORBIDDEN,
     "42P01": NO_TABLE, "42S02": NO_TABLE, "3F": NO_TABLE, "42703": NO_COLUMN, "42S22": NO_COLUMN,
     "22": UNREADABLE, "XX001": CORRUPTED, "XX002": CORRUPTED, "72000": SNAPSHOT,
@@ -68,7 +70,13 @@ BY_NUMBER: dict[int, Meaning] = {
 }  # fmt: skip
 _SECONDARY = {3621}  # "the statement has been terminated": the error before it says why
 _NUMBER = re.compile(r"\((-?\d+)\)(?= *(?:\(SQL\w+\)|;|$))")
-_LOGIN_WORDS = ("authentication failed", "pg_hba.conf", "no password supplied", "is not permitted to log in")
+_LOGIN_WORDS = (
+    "authentication failed",
+    "pg_hba.conf",
+    "no password supplied",
+    "not permitted to log in",
+    "Login failed",
+)
 
 
 def meaning(state: str | None, numbers: tuple[int, ...] = ()) -> Meaning | None:
@@ -83,21 +91,37 @@ def meaning(state: str | None, numbers: tuple[int, ...] = ()) -> Meaning | None:
     return None
 
 
-def refusal(name: str, error: BaseException) -> TerraFusionError | None:
-    """A driver's error as a refusal of the pair's source; null: it is none of a source's, but a mistake of ours."""
-    if isinstance(error, (UnicodeDecodeError, decimal.InvalidOperation)):
-        return _refusal(name, UNREADABLE, {"driver": type(error).__name__})
-    state, numbers = _state(error), _numbers(error)
-    if state is None and not numbers:
-        return None
-    found = meaning(state, numbers)
-    details: dict[str, Any] = {"sqlstate": state, **({"numbers": list(numbers)} if numbers else {})}
-    return None if found is None else _refusal(name, found, details)
+def refusal(name: str, state: str | None, message: str) -> TerraFusionError:
+    """What a driver said, as a refusal of the source of the pair `name`.
+
+    The message may quote a person's name: it is looked at for numbers and, of failed connections, for words, and never
+    shown.
+    """
+    numbers = tuple(int(number) for number in _NUMBER.findall(message)) if "SQL Server" in message else ()
+    found = meaning(_worded(state, message), numbers) or REFUSED
+    details: dict[str, Any] = {"sqlstate": state, "numbers": list(numbers)}
+    said = ", ".join([f"SQLSTATE {state}"] * bool(state) + [f"error {number}" for number in numbers])
+    return _refusal(name, found, said, details)
+
+
+def _worded(state: str | None, message: str) -> str | None:
+    """A state for failed connections that have none, or one that says no more than that."""
+    if not state or state.startswith("08") or state == "HY000":
+        if any(word in message for word in _LOGIN_WORDS):
+            return "28000"
+        if "does not exist" in message and ('database "' in message or 'role "' in message):
+            return "3D000" if 'database "' in message else "28000"
+    return state or "08000"
+
+
+def _refusal(name: str, found: Meaning, said: str, details: dict[str, Any]) -> TerraFusionError:
+    kind = TransientError if found.is_transient else PermanentError
+    return kind(found.code, f"the source of {name} {found.text}" + (f" ({said})" if said else ""), details=details)
 
 
 @contextmanager
 def refusals(name: str) -> Iterator[None]:
-    """Turns errors of a source's driver into refusals.
+    """Turns errors of a source's driver, and of spelling what it gave, into refusals.
 
     Raises:
         TransientError: `source_unavailable`, `source_timeout`, `source_locked`, `source_deadlocked`, …
@@ -105,45 +129,21 @@ def refusals(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except TerraFusionError:
-        raise
+    except (UnicodeDecodeError, decimal.InvalidOperation) as error:
+        raise _refusal(name, UNREADABLE, type(error).__name__, {}) from error
     except Exception as error:
-        found = refusal(name, error)
-        if found is None:
+        said = _driver_said(error)
+        if said is None:
             raise
-        raise found from error
+        raise refusal(name, *said) from error
 
 
-def _refusal(name: str, found: Meaning, details: dict[str, Any]) -> TerraFusionError:
-    kind = TransientError if found.is_transient else PermanentError
-    said = ", ".join(str(value) for value in details.values())
-    return kind(found.code, f"the source of {name} {found.text} ({said})", details=details)
-
-
-def _state(error: BaseException) -> str | None:
-    """The SQLSTATE: psycopg's attribute, pyodbc's first argument, else what a failed connection says in words."""
-    module = type(error).__module__.partition(".")[0]
-    if module == "pyodbc":
-        first = error.args[0] if error.args else None
-        return first if isinstance(first, str) and re.fullmatch(r"[0-9A-Z]{5}", first) else None
-    if module != "psycopg":
+def _driver_said(error: Exception) -> tuple[str | None, str] | None:
+    """The SQLSTATE and the message of a driver's error: psycopg's attribute, pyodbc's first argument."""
+    driver = type(error).__module__.partition(".")[0]
+    if driver == "psycopg":
+        return getattr(error, "sqlstate", None), str(error)
+    if driver != "pyodbc":
         return None
-    state = getattr(error, "sqlstate", None)
-    return state or _connection_state(type(error).__name__, str(error))
-
-
-def _connection_state(kind: str, message: str) -> str | None:
-    """A refused connection has no state from psycopg; its message is looked at and never shown."""
-    if kind not in {"OperationalError", "InterfaceError", "ConnectionTimeout"}:
-        return None
-    if any(word in message for word in _LOGIN_WORDS) or ("role " in message and "does not exist" in message):
-        return "28000"
-    return "3D000" if 'database "' in message and "does not exist" in message else "08000"
-
-
-def _numbers(error: BaseException) -> tuple[int, ...]:
-    """The numbers of SQL Server's errors, as its ODBC drivers write them: `… text. (1205) (SQLExecDirectW)`."""
-    text = str(error.args[-1]) if error.args else ""
-    if type(error).__module__.partition(".")[0] != "pyodbc" or "SQL Server" not in text:
-        return ()
-    return tuple(int(number) for number in _NUMBER.findall(text))
+    first = str(error.args[0]) if error.args else ""
+    return first if re.fullmatch(r"[0-9A-Z]{5}", first) else None, str(error.args[-1] if error.args else "")
