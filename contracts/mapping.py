@@ -181,6 +181,12 @@ class FieldMapping(Section):
     codes: dict[str, str] = Field(default_factory=dict, description="source code to canonical code; others stay")
 
 
+class ShortField(FieldSource):
+    """A field with one source, in short."""
+
+    codes: dict[str, str] = Field(default_factory=dict, description="source code to canonical code; others stay")
+
+
 def _expand(value: Any) -> Any:
     """`table.column` and a single source may stand in short."""
     if isinstance(value, str):
@@ -191,7 +197,10 @@ def _expand(value: Any) -> Any:
     return value
 
 
-MappedField = Annotated[FieldMapping, BeforeValidator(_expand)]
+_Column = Annotated[str, Field(pattern=r"^\w+\.\w+$", description="`table.column`")]
+MappedField = Annotated[
+    FieldMapping, BeforeValidator(_expand, json_schema_input_type=_Column | ShortField | FieldMapping)
+]
 
 ParcelField = Literal[
     "parcel_number", "property_type", "use_code", "neighborhood", "zoning", "situs_address", "situs_city", "situs_zip",

@@ -3,18 +3,19 @@
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from chassis.counties import county_names, load_users, read_yaml
+from chassis.counties import county_names, load_users
 from chassis.errors import TerraFusionError
 from chassis.settings import REPOSITORY, ServiceSettings
 from clients.sdk.connection import refuse
+from clients.sdk.yaml_places import line_of, repeated_keys
 from contracts.county import County
 from contracts.mapping import CountyMappings
 from contracts.subjects import COUNTY_PATTERN
@@ -67,34 +68,56 @@ def _copy(source: Path, target: Path, template: str, name: str) -> None:
 
 
 def county_check(name: Annotated[str, typer.Argument(help="The county's name.")]) -> None:
-    """Validate a county's folder and list every fault."""
-    settings = ServiceSettings()
-    faults: list[str] = []
-    if name not in county_names(settings.counties_dir):
-        refuse(f"there is no {settings.counties_dir / name / 'county.yaml'}")
-    checks: dict[str, Callable[[], object]] = {
-        "county.yaml": lambda: County.model_validate(read_yaml(settings.counties_dir / name / "county.yaml")),
-        "mappings.yaml": lambda: CountyMappings.model_validate(
-            read_yaml(settings.counties_dir / name / "mappings.yaml")
-        ),
-        f"rbac/{name}_users.json": lambda: load_users(settings.counties_dir, name),
+    """Validate a county's folder and list every fault with its line."""
+    folder = ServiceSettings().counties_dir / name
+    if name not in county_names(folder.parent):
+        refuse(f"there is no {folder / 'county.yaml'}")
+    users = f"rbac/{name}_users.json"
+    found = {
+        "county.yaml": _yaml_faults(folder / "county.yaml", County),
+        "mappings.yaml": _yaml_faults(folder / "mappings.yaml", CountyMappings),
+        users: _users_faults(folder.parent, name),
     }
-    for file, check in checks.items():
-        try:
-            check()
-        except ValidationError as error:
-            faults.extend(f"{file}: {fault}" for fault in _faults(error))
-        except (TerraFusionError, ValueError, OSError, yaml.YAMLError) as error:
-            faults.append(f"{file}: {error}")
-        else:
+    for file, faults in found.items():
+        if not faults:
             print(f"ok  {file}")
-    for fault in faults:
-        print(fault, file=sys.stderr)
-    if faults:
+        for fault in faults:
+            print(f"{file}{fault}", file=sys.stderr)
+    if any(found.values()):
         raise typer.Exit(1)
 
 
-def _faults(error: ValidationError) -> list[str]:
+def _yaml_faults(path: Path, model: type[BaseModel]) -> list[str]:
+    """What is wrong with a file, each as `:line: what`."""
+    try:
+        text = path.read_text()
+        repeated = [f":{line}: {key}: stands there twice" for line, key in repeated_keys(text)]
+        model.model_validate(yaml.safe_load(text))
+    except ValidationError as error:
+        return repeated + [_fault(fault, line_of(text, fault["loc"])) for fault in _faults(error)]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        return [f":{mark.line + 1}: {error.problem or error.context}" if mark else f": {error}"]
+    except (ValueError, OSError, yaml.YAMLError) as error:
+        return [f": {error}"]
+    return repeated
+
+
+def _users_faults(counties_dir: Path, name: str) -> list[str]:
+    try:
+        load_users(counties_dir, name)
+    except ValidationError as error:
+        return [_fault(fault, None) for fault in _faults(error)]
+    except (TerraFusionError, ValueError, OSError) as error:
+        return [f": {error}"]
+    return []
+
+
+def _faults(error: ValidationError) -> list[ErrorDetails]:
     """What is wrong and where, without the values: a file of users may hold what nobody should read."""
-    found = error.errors(include_input=False, include_url=False)
-    return [f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}" for fault in found]
+    return error.errors(include_input=False, include_url=False)
+
+
+def _fault(fault: ErrorDetails, line: int | None) -> str:
+    place = f":{line}" if line is not None else ""
+    return f"{place}: {'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"

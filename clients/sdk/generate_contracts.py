@@ -58,6 +58,7 @@ def documents() -> dict[str, str]:
     return {
         "contracts/schemas/events.json": to_text(event_schemas()),
         "contracts/schemas/bodies.json": to_text(body_schemas()),
+        "contracts/schemas/mappings.json": to_text(mappings_schema()),
         "contracts/schemas/openapi.json": to_text(openapi()),
         "contracts/schemas/asyncapi.json": to_text(channels),
         "docs/events.md": event_table(channels, models()),
@@ -80,6 +81,14 @@ def body_schemas() -> dict[str, Any]:
     from contracts.events.base import Event
 
     return _schemas([model for model in models() if not issubclass(model, Event)])
+
+
+def mappings_schema() -> dict[str, Any]:
+    """JSON Schema of a county's `mappings.yaml`, for editors."""
+    from contracts.mapping import CountyMappings
+
+    schema = CountyMappings.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def models() -> list[type[BaseModel]]:

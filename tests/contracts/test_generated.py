@@ -10,6 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 from chassis.run import service_names
@@ -20,7 +21,7 @@ from contracts.kinds import PARAMETERS
 from contracts.subjects import JobKind
 from tests.support import examples
 
-NAMES = ["events.json", "bodies.json", "openapi.json", "asyncapi.json"]
+NAMES = ["events.json", "bodies.json", "mappings.json", "openapi.json", "asyncapi.json"]
 OPEN_ROUTES = {
     "/", "/health", "/gateway-health", "/ready", "/metrics", "/gateway-metrics",
     "/auth/login", "/auth/refresh", "/auth/logout",
@@ -39,6 +40,13 @@ ROUTES = {
     "POST /api/sync/full", "POST /api/sync/incremental",
     "GET /", "GET /health", "GET /ready", "GET /metrics",
     "GET /gateway-health", "GET /gateway-metrics", "GET /api/sync-operations",
+    "GET /api/v1/sync/pairs/{pair}/tables", "GET /api/v1/sync/quarantine", "GET /api/v1/sync/certificates",
+    "GET /api/v1/sync/certificates/{certificate_id}", "GET /api/v1/sync/approvals",
+    "POST /api/v1/sync/approvals/{approval_id}/approve", "POST /api/v1/sync/approvals/{approval_id}/reject",
+    "POST /api/v1/sync/signals", "POST /api/v1/sync/operations/{operation_id}/undo", "GET /api/v1/sync/conflicts",
+    "POST /api/v1/sync/conflicts/{conflict_id}/resolve", "GET /api/v1/sync/schema-changes",
+    "GET /api/v1/schedules", "POST /api/v1/schedules", "DELETE /api/v1/schedules/{schedule_id}",
+    *(f"POST /api/v1/schedules/{{schedule_id}}/{verb}" for verb in ("pause", "resume", "run")),
 }  # fmt: skip
 
 
@@ -86,6 +94,17 @@ def test_schemas_are_valid(name: str) -> None:
     assert definitions
     for definition in definitions.values():
         Draft202012Validator.check_schema(definition)
+
+
+def test_the_schema_of_mappings_takes_what_the_counties_have_and_refuses_what_is_misspelt() -> None:
+    document = schema("mappings.json")
+    Draft202012Validator.check_schema(document)
+    for path in sorted((REPOSITORY / "deploy" / "counties").glob("*/mappings.yaml")):
+        found = json.loads(json.dumps(yaml.safe_load(path.read_text()), default=str))
+        validate(found, document)
+        found["pairs"][0]["tables"][0]["keys"] = found["pairs"][0]["tables"][0].pop("key")
+        with pytest.raises(jsonschema.ValidationError):
+            validate(found, document)
 
 
 @pytest.mark.parametrize("path", examples.paths(), ids=examples.name)
