@@ -15,7 +15,7 @@ from contracts.events.ingest import (
     EnvelopeTransaction,
     SnapshotMark,
 )
-from contracts.mapping import Pair, SourceTable
+from contracts.mapping import ColumnType, Pair, SourceTable
 from services.ingest.domain.rows import key_fields
 
 CONNECTOR, VERSION = "terrafusion", "1"
@@ -112,7 +112,7 @@ def envelopes(
         mark = next(marking) if marking is not None else plain
         yield Keyed(
             event_id=_identity(run, table, change),
-            key=key_fields(table, after or before or {}),
+            key=key_fields(table, after or before or _key_parts(table, change.key)),
             moved=_moved(table, change),
             envelope=ChangeEnvelope(
                 county=run.county,
@@ -180,6 +180,15 @@ def _identity(run: Run, table: SourceTable, change: RowChange) -> UUID:
         return event_id(run, table.name, change.op, change.key)
     place = (change.log.token, change.log.sequence or "", change.op, change.key)
     return uuid5(NAMESPACE_URL, "/".join(("terrafusion", run.county, run.pair.pair, "log", table.name, *place)))
+
+
+def _key_parts(table: SourceTable, key: str) -> dict[str, Any]:
+    """The key of a row whose image nobody has, such as one that was in quarantine until it was deleted."""
+    texts = (part.replace("%2F", "/").replace("%25", "%") for part in key.split("/"))
+    return {
+        name: int(text) if table.columns[name] is ColumnType.INTEGER and text else text
+        for name, text in zip(table.key, texts, strict=True)
+    }
 
 
 def _moved(table: SourceTable, change: RowChange) -> tuple[str, dict[str, Any]] | None:

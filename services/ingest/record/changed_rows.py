@@ -22,21 +22,26 @@ SELECT key, image::text AS after FROM ingest.source_row
 WHERE county = $1 AND pair = $2 AND source_table = $3 AND created_sequence = $4 AND NOT is_filtered ORDER BY key
 """
 
-#: a key update stands in the log as a deletion and a creation with the same place
+#: a row's image before is that of its last change in the log, of the first one the landed row; a key update stands in
+#: the log as a deletion and a creation with the same place
 _LOGGED = """
 SELECT *, CASE WHEN op = 'd' AND next_op = 'c' AND next_place = log_place THEN 'from'
   WHEN op = 'c' AND last_op = 'd' AND last_place = log_place THEN 'to' END AS moved
 FROM (
-  SELECT batch, place, op, key, log, image::text AS after, (log -> 'before')::text AS before,
-    (log ->> 'token', log ->> 'sequence') AS log_place,
-    lead(op) OVER w AS next_op, lag(op) OVER w AS last_op, lead(image::text) OVER w AS next_image,
-    lag((log -> 'before')::text) OVER w AS last_before,
-    lead((log ->> 'token', log ->> 'sequence')) OVER w AS next_place,
-    lag((log ->> 'token', log ->> 'sequence')) OVER w AS last_place
-  FROM ingest.staged_row
-  WHERE county = $1 AND pair = $2 AND run_id = $3 AND source_table = $4 AND op IN ('c', 'u', 'd') AND NOT is_filtered
-  WINDOW w AS (ORDER BY batch, place)
-) s ORDER BY batch, place
+  SELECT batch, place, op, key, log, before::text, after::text, log_place,
+    lead(op) OVER w AS next_op, lead(log_place) OVER w AS next_place, lead(after::text) OVER w AS next_image,
+    lag(op) OVER w AS last_op, lag(log_place) OVER w AS last_place, lag(before::text) OVER w AS last_image
+  FROM (
+    SELECT s.batch, s.place, s.op, s.key, s.log, s.image AS after, s.log ->> 'token' || ' ' || (s.log ->> 'sequence')
+        AS log_place, CASE WHEN lag(s.op) OVER k IS NOT NULL THEN lag(s.image) OVER k WHEN NOT b.is_filtered
+        THEN b.image END AS before
+    FROM ingest.staged_row s LEFT JOIN ingest.row_before b ON b.county = s.county AND b.pair = s.pair
+      AND b.source_table = s.source_table AND b.key = s.key AND b.sequence = $5
+    WHERE s.county = $1 AND s.pair = $2 AND s.run_id = $3 AND s.source_table = $4 AND s.op IN ('c', 'u', 'd')
+      AND NOT s.is_filtered
+    WINDOW k AS (PARTITION BY s.key ORDER BY s.batch, s.place)
+  ) changes WINDOW w AS (ORDER BY batch, place)
+) placed ORDER BY batch, place
 """
 
 
@@ -56,7 +61,7 @@ async def loaded_pages(connection: Any, run: Run, table: str, *, rows: int) -> A
 
 async def logged_pages(connection: Any, run: Run, table: str, *, rows: int) -> AsyncIterator[list[RowChange]]:
     """Every change that the log had of a table, in its order."""
-    arguments = (run.county, run.pair.pair, run.run_id, table)
+    arguments = (run.county, run.pair.pair, run.run_id, table, run.sequence)
     async for page in _pages(connection, _LOGGED, arguments, rows=rows):
         yield [_logged(row) for row in page]
 
@@ -84,17 +89,15 @@ async def _pages(connection: Any, query: str, arguments: tuple[Any, ...], *, row
 
 
 def _logged(row: Row) -> RowChange:
-    log = row["log"] or {}
-    before = None if row["before"] in (None, "null") else row["before"]
-    moved = row["moved"]
+    log, moved = row["log"] or {}, row["moved"]
     return RowChange(
         op=row["op"],
         key=row["key"],
-        before=None if row["op"] == "c" else before,
+        before=None if row["op"] == "c" else row["before"],
         after=None if row["op"] == "d" else row["after"],
         log=LogPosition(str(log["token"]), log.get("sequence"), log.get("transaction")),
         moved=moved,
-        other={"from": row["next_image"], "to": row["last_before"]}.get(moved or ""),
+        other={"from": row["next_image"], "to": row["last_image"]}.get(moved or ""),
     )
 
 
