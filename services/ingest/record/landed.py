@@ -13,26 +13,28 @@ from contracts.mapping import ColumnType
 from services.ingest.domain.reach import Needed
 
 _POLARS_TYPES = {ColumnType.INTEGER: pl.Int64}
+#: each image is parsed once, and not once for every column
+_PARSED = "CROSS JOIN LATERAL (SELECT r.image::jsonb AS image, r.personal::jsonb AS personal OFFSET 0) v"
 
 
 async def read_rows(connection: Any, county: str, pair: str, needed: Needed) -> pl.DataFrame:
     """The landed rows of a table that belong to the batch, in the order of their keys; all where no link finds them."""
     names = [_value(needed, name) for name in needed.columns]
-    source = f"ingest.source_row r WHERE {_where(county, pair, needed)}"
+    batch = ""
     if needed.link is not None:
         found = f"r.{needed.link.value} = b.id AND b.link = {_literal(needed.link.value)}"
-        source = f"batch_id b JOIN ingest.source_row r ON {found} WHERE {_where(county, pair, needed)}"
+        batch = f"batch_id b JOIN ingest.source_row r ON {found}"
+    source = f"{batch or 'ingest.source_row r'} {_PARSED} WHERE {_where(county, pair, needed)}"
     query = f'SELECT {", ".join(["1", *names])} FROM {source} ORDER BY r.key COLLATE "C"'
     return await _read(connection, query, needed)
 
 
 async def read_distinct(connection: Any, county: str, pair: str, needed: Needed) -> pl.DataFrame:
     """What all landed rows of a table hold in the needed columns, each combination once."""
-    names = [_value(needed, name) for name in needed.columns]
+    names = ", ".join(["1", *(_value(needed, name) for name in needed.columns)])
     where = _where(county, pair, needed)
-    return await _read(
-        connection, f"SELECT DISTINCT {', '.join(['1', *names])} FROM ingest.source_row r WHERE {where}", needed
-    )
+    query = f"SELECT DISTINCT {names} FROM ingest.source_row r {_PARSED} WHERE {where}"
+    return await _read(connection, query, needed)
 
 
 async def _read(connection: Any, query: str, needed: Needed) -> pl.DataFrame:
@@ -60,12 +62,12 @@ def _where(county: str, pair: str, needed: Needed) -> str:
 def _value(needed: Needed, name: str) -> str:
     """A column's value; a person's from where names are kept."""
     is_kept = name in needed.table.personal and needed.table.personal_as.get(name) != "drop"
-    return f"r.{'personal' if is_kept else 'image'} ->> {_literal(name)}"
+    return f"v.{'personal' if is_kept else 'image'} ->> {_literal(name)}"
 
 
 def json_text(alias: str, column: str) -> str:
     """The SQL of a column of an image."""
-    return f"{alias}.image ->> {_literal(column)}"
+    return f"({alias}.image::jsonb ->> {_literal(column)})"
 
 
 def _literal(value: str) -> str:
