@@ -11,11 +11,11 @@ import psycopg
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from chassis.errors import PermanentError
+from chassis.errors import PermanentError, TerraFusionError
 from contracts.mapping import Pair
+from services.ingest.operation.failures import refusals
 from services.ingest.sources.dialects.postgresql import PostgresqlDialect
 from services.ingest.sources.dialects.sql_server import SqlServerDialect
-from services.ingest.sources.errors import psycopg_told
 from services.ingest.sources.odbc import OdbcSession
 from services.ingest.sources.postgresql import PostgresqlServer
 from services.ingest.sources.server import Server
@@ -53,11 +53,21 @@ def _connect(pair: Pair, url: str) -> tuple[str, Session]:
     if driver == "pyodbc" and backend in {"postgresql", "mssql"}:
         return backend, OdbcSession(pair.pair, parsed, query_seconds=pair.following.query_timeout_seconds)
     if backend in {"postgresql", "postgres"} and not driver:
-        with psycopg_told(pair.pair):
+        with refusals(pair.pair):
             connection = psycopg.connect(url, connect_timeout=_CONNECT_SECONDS, application_name=_APPLICATION)
         return "postgresql", PsycopgSession(pair.pair, connection)
     message = f"the source of {pair.pair} is {parsed.drivername}: postgresql, postgresql+pyodbc or mssql+pyodbc is read"
     raise PermanentError("source_url_invalid", message)
+
+
+def _plain_connection(pair: Pair, url: str) -> psycopg.Connection:
+    try:
+        with refusals(pair.pair):
+            return psycopg.connect(url, connect_timeout=_CONNECT_SECONDS, application_name=_APPLICATION)
+    except TerraFusionError as error:
+        if isinstance(error.__cause__, psycopg.ProgrammingError):  # libpq could not read it; its words may quote it
+            raise PermanentError("source_url_invalid", f"the source of {pair.pair} has no readable URL") from None
+        raise
 
 
 def _server(backend: str, pair: Pair, session: Session) -> Server:

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import ModuleType
+from typing import Any
 
 import polars as pl
 from sqlalchemy.engine import URL
 
 from chassis.errors import PermanentError
+from services.ingest.operation.failures import refusals
 from services.ingest.sources.dialects.dialect import Sql
-from services.ingest.sources.errors import refusal
 from services.ingest.sources.sessions import Row, Session
 
 _CONNECT_SECONDS = 10
@@ -18,7 +18,7 @@ _TEXT_LENGTH = 4_000
 """Of every parameter, whatever its value: a server keeps one plan for it."""
 
 
-def pyodbc_module() -> ModuleType:
+def pyodbc_module() -> Any:
     """The driver manager's module, which needs the manager's library.
 
     Raises:
@@ -39,7 +39,7 @@ class OdbcSession(Session):
         super().__init__(name)
         self.pyodbc = pyodbc_module()
         text = connection_string(url, installed=self.pyodbc.drivers())
-        with self._told():
+        with refusals(self.name):
             self.connection = self.pyodbc.connect(text, autocommit=True, timeout=_CONNECT_SECONDS)
         with suppress(self.pyodbc.Error):  # a driver that cannot do it; PostgreSQL has a setting for it
             self.connection.timeout = max(int(query_seconds), 1)
@@ -47,17 +47,17 @@ class OdbcSession(Session):
 
     def rows(self, query: Sql) -> list[Row]:
         """As `Session.rows`."""
-        with self._told(), self._cursor(query) as cursor:
+        with refusals(self.name), self._cursor(query) as cursor:
             return [tuple(row) for row in cursor.fetchall()]
 
     def run(self, statement: str) -> None:
         """As `Session.run`."""
-        with self._told():
+        with refusals(self.name):
             self.connection.execute(statement).close()
 
     def begin(self) -> None:
         """The driver opens a transaction with the next query."""
-        with self._told():
+        with refusals(self.name):
             self.connection.autocommit = False
 
     def close(self) -> None:
@@ -67,13 +67,13 @@ class OdbcSession(Session):
 
     def blocks(self, query: Sql, names: list[str]) -> Iterator[pl.DataFrame]:
         """As `Session.blocks`."""
-        with self._told(), self._cursor(query) as cursor:
+        with refusals(self.name), self._cursor(query) as cursor:
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 columns = zip(*rows, strict=True)
                 yield pl.DataFrame([pl.Series(n, v, dtype=pl.String) for n, v in zip(names, columns, strict=True)])
 
     @contextmanager
-    def _cursor(self, query: Sql) -> Iterator["pyodbc.Cursor"]:  # type: ignore[name-defined]  # noqa: F821
+    def _cursor(self, query: Sql) -> Iterator[Any]:
         cursor = self.connection.cursor()
         try:
             if query.parameters:
@@ -82,14 +82,6 @@ class OdbcSession(Session):
             yield cursor
         finally:
             cursor.close()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except self.pyodbc.Error as error:
-            state = str(error.args[0]) if error.args else None
-            raise refusal(self.name, state, str(error)) from error
 
 
 def connection_string(url: URL, *, installed: list[str]) -> str:

@@ -57,6 +57,7 @@ class PostgresqlServer(Server):
         self._rowversion: str | None = (
             session.value(Sql(f"SELECT '0x' || upper(encode({stamp}, 'hex'))")) if known else None
         )
+        session.run("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         session.begin()
         #: the transaction's own time: rows that were committed after it are not in the snapshot
         self._began = str(session.value(Sql("SELECT CAST(CAST(transaction_timestamp() AS timestamp) AS text)")))
@@ -64,9 +65,12 @@ class PostgresqlServer(Server):
     def catalog(self, schema: str) -> Catalog:
         """Every column that this login may see, with its type."""
         found: Catalog = {}
-        for table, column, *facts, nullable, computed, collation in self.session.rows(self._asking(_CATALOG, schema)):
-            told = ColumnFacts(*facts, bool(nullable), bool(computed), collation)
-            found.setdefault(table, {})[column] = told
+        for table, column, kind, length, precision, scale, nullable, computed, collation in self.session.rows(
+            self._asking(_CATALOG, schema)
+        ):
+            found.setdefault(table, {})[column] = ColumnFacts(
+                kind, length, precision, scale, bool(nullable), bool(computed), collation
+            )
         return found
 
     def facts(self, schema: str) -> SourceFacts:
@@ -120,7 +124,7 @@ class PostgresqlServer(Server):
         rows = self.session.rows(self._asking(_INDEXES, schema))
         indexes: dict[int, list[tuple[str, int, int, int, str | None]]] = {}
         for number, *facts in rows:
-            indexes.setdefault(number, []).append(tuple(facts))  # type: ignore[arg-type]
+            indexes.setdefault(number, []).append(tuple(facts))
         for parts in indexes.values():
             table, is_primary, is_unique, is_clustered, _ = parts[0]
             names = [part[4] for part in parts]

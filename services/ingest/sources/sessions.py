@@ -3,13 +3,15 @@
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import polars as pl
 import psycopg
+from psycopg.pq import TransactionStatus
 
+from services.ingest.operation.failures import refusals
 from services.ingest.sources.dialects.dialect import Sql
-from services.ingest.sources.errors import psycopg_told
 
 Row = tuple[Any, ...]
 
@@ -17,7 +19,7 @@ _BLOCK_BYTES = 8 * 1024 * 1024
 
 
 class Session(ABC):
-    """A connection that reads; whatever its driver raises leaves it as a refusal of `sources.errors`."""
+    """A connection that reads; whatever its driver raises leaves it as a refusal of `operation.failures`."""
 
     database: str
     placeholder: ClassVar[str] = "?"
@@ -64,19 +66,24 @@ class PsycopgSession(Session):
 
     def rows(self, query: Sql) -> list[Row]:
         """As `Session.rows`."""
-        with psycopg_told(self.name):
+        with self._query():
             return self.connection.execute(query.text.encode(), query.parameters).fetchall()
 
     def run(self, statement: str) -> None:
         """As `Session.run`."""
-        with psycopg_told(self.name):
+        with refusals(self.name):
             self.connection.execute(statement.encode())
 
+    @contextmanager
+    def _query(self) -> Iterator[None]:
+        """A query that fails must not take the snapshot with it: it may be asked again, or for fewer rows."""
+        is_within = self.connection.info.transaction_status == TransactionStatus.INTRANS
+        with refusals(self.name), self.connection.transaction() if is_within else nullcontext():
+            yield
+
     def begin(self) -> None:
-        """One read-only snapshot for everything; a table that is written meanwhile stays as it was."""
+        """The next query opens it."""
         self.connection.autocommit = False
-        self.connection.read_only = True
-        self.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
 
     def close(self) -> None:
         """As `Session.close`."""
@@ -84,9 +91,10 @@ class PsycopgSession(Session):
 
     def blocks(self, query: Sql, names: list[str]) -> Iterator[pl.DataFrame]:
         """As `Session.blocks`."""
-        statement = f"COPY ({query.text}) TO STDOUT (FORMAT csv)".encode()
+        text = query.text if query.parameters else query.text.replace("%%", "%")  # COPY alone is not looked through
+        statement = f"COPY ({text}) TO STDOUT (FORMAT csv)".encode()
         with (
-            psycopg_told(self.name),
+            self._query(),
             self.connection.cursor() as cursor,
             cursor.copy(statement, query.parameters) as copy,
         ):

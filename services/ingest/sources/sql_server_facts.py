@@ -65,7 +65,7 @@ def catalog(session: Session, schema: str) -> Catalog:
         Sql(CATALOG, (schema,))
     ):
         found.setdefault(table, {})[column] = ColumnFacts(
-            type={"timestamp": "rowversion"}.get(kind, kind),
+            type="rowversion" if kind == "timestamp" else kind,
             length=_length(kind, size),
             precision=precision or None,
             scale=scale,

@@ -60,7 +60,7 @@ class SqlSource(Source):
     def boundary(self, table: SourceTable, after: Key | None, rows: int, *, years: tuple[int, ...] = ()) -> Key | None:
         """As `Source.boundary`; whether keys are equal is for the source to say, whose collation it is."""
         found = self._key(self.statements.key_after(table, after, rows, years))
-        if found is None or self._has_rows(table, Bounds(after, found), years):
+        if found is None or rows == 0 or self._has_rows(table, Bounds(after, found), years):
             return found
         return self._key(self.statements.key_above(table, found, years))
 
