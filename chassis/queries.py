@@ -281,6 +281,16 @@ async def read_job(connection: Any, county: str, job_id: UUID) -> Row | None:
     )
 
 
+async def read_job_by_key(connection: Any, county: str, *, requested_by: str, idempotency_key: str) -> Row | None:
+    """The job that somebody asked for with this key before."""
+    return await connection.fetchrow(  # type: ignore[no-any-return]
+        "SELECT * FROM chassis.job WHERE county = $1 AND requested_by = $2 AND idempotency_key = $3",
+        county,
+        requested_by,
+        idempotency_key,
+    )
+
+
 async def restart_job(connection: Any, county: str, job_id: UUID) -> Row | None:
     """Queue a job again that ended without success, with as long a time as it had first; nothing where it did not."""
     return await connection.fetchrow(  # type: ignore[no-any-return]

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from contracts.api.base import Answer, Request
+from contracts.api.sync import SyncParameters
 from contracts.subjects import COUNTY_PATTERN
 
 
@@ -175,6 +176,25 @@ class SyncSignal(Request):
         default=None, min_length=1, max_length=10_000, description="of `snapshot`: keys of rows of one table"
     )
     reason: str | None = Field(default=None, max_length=500)
+
+
+class BusSignal(SyncParameters):
+    """A request on `query.ingest.signal.<county>`: what a system may ask for; what a person decides it may not."""
+
+    mode: Literal["full", "incremental", "verify", "snapshot", "pause", "resume", "stop"] = "incremental"
+    idempotency_key: str | None = Field(
+        default=None, min_length=1, max_length=255, description="same key and same signal: the same job, made once"
+    )
+
+
+class SignalAccepted(Answer):
+    """The reply to a signal: the job that it became, whose events are on `job.sync.*.<county>`."""
+
+    job_id: UUID
+    county: str
+    parameters: dict[str, Any]
+    status: str
+    href: str
 
 
 class Decision(Request):

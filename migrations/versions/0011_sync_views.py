@@ -92,6 +92,7 @@ BEFORE = {
 
 def upgrade() -> None:
     op.execute(COLUMNS)
+    op.execute("GRANT INSERT ON chassis.job TO terrafusion_ingest")  # signals over the bus become jobs
     for view, query in VIEWS.items():
         publish_view("ingest", view, query)
     for view, query in GROWN.items():
@@ -100,6 +101,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("REVOKE INSERT ON chassis.job FROM terrafusion_ingest")
     for view in (*VIEWS, *GROWN):
         op.execute(f"DROP VIEW ingest.{view}")
     for view, query in BEFORE.items():

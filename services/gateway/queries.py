@@ -45,16 +45,6 @@ async def insert_job(connection: Any, county: str, job: dict[str, Any], message:
     )
 
 
-async def read_job_by_key(connection: Any, county: str, *, requested_by: str, idempotency_key: str) -> Row | None:
-    """The job that the caller asked for with this key before."""
-    return await connection.fetchrow(  # type: ignore[no-any-return]
-        "SELECT * FROM chassis.job WHERE county = $1 AND requested_by = $2 AND idempotency_key = $3",
-        county,
-        requested_by,
-        idempotency_key,
-    )
-
-
 async def list_jobs(
     connection: Any,
     county: str,

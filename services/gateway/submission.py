@@ -8,6 +8,7 @@ from typing import Any
 from opentelemetry import trace
 from starlette.responses import Response
 
+from chassis import queries as chassis_queries
 from chassis.errors import ConflictError, PermanentError
 from chassis.outbox import new_id
 from chassis.requests import job_requested
@@ -53,7 +54,7 @@ async def is_known(gateway: Gateway, caller: Caller, county: str, *, key: str | 
     if key is None:
         return False
     async with gateway.database.read(county) as connection:
-        row = await queries.read_job_by_key(
+        row = await chassis_queries.read_job_by_key(
             connection, county, requested_by=caller.username, idempotency_key=_checked(key)
         )
     return row is not None
@@ -62,7 +63,7 @@ async def is_known(gateway: Gateway, caller: Caller, county: str, *, key: str | 
 async def _known_job(gateway: Gateway, county: str, job: dict[str, Any]) -> Job:
     """The job that this caller's key stands for already."""
     async with gateway.database.read(county) as connection:
-        row = await queries.read_job_by_key(
+        row = await chassis_queries.read_job_by_key(
             connection, county, requested_by=job["requested_by"], idempotency_key=job["idempotency_key"]
         )
     assert row is not None

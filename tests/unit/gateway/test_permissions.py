@@ -55,3 +55,23 @@ def test_single_permissions_add_to_roles_and_counties_stay_apart() -> None:
 
 def test_an_unknown_role_gives_nothing() -> None:
     assert caller(("benton", Grant(("emperor",)))).permissions("benton") == frozenset()
+
+
+@pytest.mark.parametrize("mode", ["approve", "reject", "resolve", "undo"])
+def test_deciding_what_the_record_holds_takes_more_than_running(mode: str) -> None:
+    assert permissions.ask(JobKind.SYNC, {"mode": mode}) == "sync:approve"
+    assert permissions.ask("sync", {"mode": mode}) == "sync:approve"
+    assert permissions.ask(JobKind.MARKET, {"mode": mode}) == "market:run"
+
+
+@pytest.mark.parametrize("parameters", [{}, {"mode": "full"}, {"mode": "pause"}, {"mode": "verify"}])
+def test_running_takes_the_permission_to_run(parameters: dict[str, str]) -> None:
+    assert permissions.ask(JobKind.SYNC, parameters) == "sync:run"
+
+
+@pytest.mark.parametrize(
+    ("role", "may"),
+    [("system_admin", True), ("county_admin", True), ("assessor", True), ("analyst", False), ("vendor", False)],
+)
+def test_who_may_decide(role: str, may: bool) -> None:  # noqa: FBT001 a parameter of the test
+    assert ("sync:approve" in permissions.PERMISSIONS[role]) is may
