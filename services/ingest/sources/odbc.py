@@ -100,24 +100,27 @@ def connection_string(url: URL, *, installed: list[str]) -> str:
         raise PermanentError("odbc_driver_missing", message, details={"installed": sorted(installed)})
     parts = {"DRIVER": driver, **_address(url, driver), "DATABASE": url.database}
     parts |= {"UID": url.username, "PWD": str(url.password) if url.password is not None else None}
-    parts |= _defaults(url.get_backend_name(), {name.lower() for name in query}) | query
+    parts |= _defaults(url.get_backend_name(), driver, {name.lower() for name in query}) | query
     return ";".join(f"{name}={_braced(value)}" for name, value in parts.items() if value is not None)
 
 
 def _address(url: URL, driver: str) -> dict[str, str | None]:
     """Microsoft's drivers want the port beside the host, the others by itself."""
-    if url.get_backend_name() == "mssql" and "freetds" not in driver.lower() and "tdsodbc" not in driver.lower():
+    if url.get_backend_name() == "mssql" and not _is_freetds(driver):
         return {"SERVER": f"{url.host},{url.port}" if url.port else url.host}
     return {"SERVER": url.host, "PORT": str(url.port) if url.port else None}
 
 
-def _defaults(backend: str, said: set[str]) -> dict[str, str | None]:
-    wanted = {
-        # read-only replicas may answer; FreeTDS speaks no protocol before 7.3, which knows datetime2
-        "mssql": {"APP": "terrafusion ingest", "ApplicationIntent": "ReadOnly", "TDS_Version": "7.4"},
-        # rows are fetched as they are wanted, and no text is cut
-        "postgresql": {"UseDeclareFetch": "1", "Fetch": str(_ROWS_AT_ONCE), "MaxLongVarcharSize": "0"},
-    }.get(backend, {})
+def _is_freetds(driver: str) -> bool:
+    return "freetds" in driver.lower() or "tdsodbc" in driver.lower()
+
+
+def _defaults(backend: str, driver: str, said: set[str]) -> dict[str, str]:
+    if backend == "mssql":  # a readable replica may answer
+        wanted = {"APP": "terrafusion ingest", "ApplicationIntent": "ReadOnly"}
+        wanted |= {"TDS_Version": "7.4"} if _is_freetds(driver) else {}  # before 7.3 it knows no datetime2
+    else:  # rows are fetched as they are wanted, and no text is cut
+        wanted = {"UseDeclareFetch": "1", "Fetch": str(_ROWS_AT_ONCE), "MaxLongVarcharSize": "0"}
     return {name: value for name, value in wanted.items() if name.lower() not in said}
 
 
