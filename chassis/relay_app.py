@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -13,6 +13,7 @@ from chassis import queries, telemetry
 from chassis.bus import Sender
 from chassis.declared_schedules import Files
 from chassis.jobs import JobRouter
+from chassis.loops import every
 from chassis.relay import EVERY_COUNTY, reconcile, sweep
 from chassis.schedules import fire_all
 from chassis.service import Service
@@ -86,16 +87,6 @@ class Relay(Service):
     async def _forget(self) -> None:
         async with self.database.begin(EVERY_COUNTY) as unit:
             await queries.forget_deliveries(unit.connection, older_than=self.relay_settings.inbox_age)
-
-
-async def every(interval: timedelta, action: Callable[[], Awaitable[None]]) -> None:
-    """Repeat an action for ever; an outage is logged and survived."""
-    while True:
-        try:
-            await action()
-        except Exception as error:  # noqa: BLE001 whatever it was, the next round may succeed
-            log.warning("will look again", extra={"reason": repr(error), "loop": action.__name__})
-        await asyncio.sleep(interval.total_seconds())
 
 
 relay = Relay(RelaySettings())

@@ -7,6 +7,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from chassis import telemetry
 from clients.sdk.platform import SERVICES
+from services.ingest.operation import metrics as following
 from tests.support.deployment import DEPLOY
 
 FUNCTIONS = {"increase", "rate", "sum", "max", "histogram_quantile", "absent", "by", "without", "and", "or", "on"}
@@ -20,9 +21,9 @@ def rules() -> list[dict[str, Any]]:
 
 
 def known_metrics() -> dict[str, set[str]]:
-    """Names that the chassis' metrics have in a scrape, with their labels."""
-    found: dict[str, set[str]] = {}
-    for value in vars(telemetry).values():
+    """Names that the metrics of the chassis and of ingest have in a scrape, with their labels."""
+    found = {family.name: set(family._labelnames) for family in following.FOLLOWING.collect()}
+    for value in (*vars(telemetry).values(), *vars(following).values()):
         for metric in value.values() if isinstance(value, dict) else [value]:
             if isinstance(metric, MetricWrapperBase):
                 for suffix in SUFFIXES[metric._type]:
