@@ -154,6 +154,10 @@ def test_the_two_files_differ_as_is_known_of_them(rolls: tuple[Roll, Roll]) -> N
     assert (len(after.keys - before.keys), len(before.keys - after.keys)) == (278, 171)
     assert (len(before.shared), len(after.shared), len(before.shared - after.shared)) == (58, 55, 3)
     assert not (after.shared - before.shared)
+    both = (before.keys & after.keys) - before.shared - after.shared
+    values = [(before.rows[key][0], after.rows[key][0]) for key in both]
+    assert (len(both), sum(old != new for old, new in values)) == (27_122, 26_394)
+    assert sum(old[TOTAL] != new[TOTAL] for old, new in values) == 24_036
 
 
 async def test_the_first_roll_is_loaded_and_rows_that_share_a_key_are_held_back(
