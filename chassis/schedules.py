@@ -18,7 +18,7 @@ from chassis import schedule_queries as queries
 from chassis.cron import next_due
 from chassis.database import Connection, Database, UnitOfWork
 from chassis.errors import ConflictError, NotFoundError, PermanentError, TerraFusionError
-from chassis.outbox import derived_id, new_id
+from chassis.outbox import derived_id
 from chassis.relay import EVERY_COUNTY
 from chassis.requests import job_requested
 from chassis.telemetry import JOBS_SUBMITTED, SCHEDULE_FIRES, SCHEDULE_SKIPS, current_traceparent
@@ -81,7 +81,7 @@ def _skip_reason(row: Row) -> str | None:
     return None
 
 
-async def _ask(unit: UnitOfWork, row: Row, *, job_id: UUID, key: str | None, by: str) -> Row | None:
+async def _ask(unit: UnitOfWork, row: Row, *, job_id: UUID, key: str, by: str) -> Row | None:
     """Write a job of a schedule and its command; nothing where the job is known."""
     asked = [row["kind"], row["parameters"]]
     job = {
@@ -176,18 +176,6 @@ async def delete(connection: Connection, county: str, name: str) -> None:
     if row["origin"] != API:
         raise ConflictError("schedule_declared", f"{name!r} stands in a file of {county}; pause it, or change the file")
     await queries.delete_schedule(connection, county, name)
-
-
-async def run_now(unit: UnitOfWork, county: str, name: str, *, by: str) -> Row:
-    """Ask for a schedule's job at once, in the name of who wants it; returns the job's row.
-
-    Raises:
-        NotFoundError: `schedule_unknown`.
-    """
-    row = _found(await queries.read_schedule(unit.connection, county, name), county, name)
-    job = await _ask(unit, row, job_id=new_id(), key=None, by=by)
-    assert job is not None
-    return job
 
 
 def _found(row: Row | None, county: str, name: str) -> Row:

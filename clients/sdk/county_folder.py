@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from chassis.counties import county_names, load_users
+from chassis.declared_schedules import declared
 from chassis.errors import TerraFusionError
 from chassis.settings import REPOSITORY, ServiceSettings
 from clients.sdk.connection import refuse
@@ -78,6 +80,8 @@ def county_check(name: Annotated[str, typer.Argument(help="The county's name.")]
         "mappings.yaml": _yaml_faults(folder / "mappings.yaml", CountyMappings),
         users: _users_faults(folder.parent, name),
     }
+    if not any(found.values()):
+        found["schedules"] = _schedule_faults(folder.parent, name)
     for file, faults in found.items():
         if not faults:
             print(f"ok  {file}")
@@ -110,6 +114,16 @@ def _users_faults(counties_dir: Path, name: str) -> list[str]:
         return [_fault(fault, None) for fault in _faults(error)]
     except (TerraFusionError, ValueError, OSError) as error:
         return [f": {error}"]
+    return []
+
+
+def _schedule_faults(counties_dir: Path, name: str) -> list[str]:
+    """What the scheduler will not take: times that never come, parameters that their kind does not know."""
+    try:
+        declared(counties_dir, name, datetime.now(UTC))
+    except TerraFusionError as error:
+        told = [f"{fault['field']}: {fault['message']}" for fault in error.details.get("errors", ())]
+        return [f": {'; '.join([error.message, *told])}"]
     return []
 
 

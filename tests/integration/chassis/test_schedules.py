@@ -237,15 +237,6 @@ async def test_a_paused_schedule_rests_and_goes_on_from_now(relay: Database, off
     assert await fire_all(relay) == 0
 
 
-async def test_a_schedule_can_be_run_at_once_by_a_person(relay: Database, office: Office) -> None:
-    await create(office.database, daily())
-    async with office.database.begin(COUNTY) as unit:
-        job = await schedules.run_now(unit, COUNTY, "study", by="ann")
-    assert (job["requested_by"], job["kind"], job["status"]) == ("ann", "market", "queued")
-    assert (await stored(relay))["last_due_at"] is None
-    assert await office.job(job["id"])
-
-
 async def test_what_makes_no_sense_is_refused(relay: Database, office: Office) -> None:
     await create(office.database, daily())
     refused: list[tuple[Schedule, type[Exception], str]] = [

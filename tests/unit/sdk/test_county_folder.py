@@ -93,3 +93,20 @@ def test_a_fault_deep_in_a_mapping_is_named_with_its_line(
     assert outcome.exit_code == 1
     [fault] = [line for line in outcome.stderr.splitlines() if told in line]
     assert at in path.read_text().splitlines()[int(fault.split(":")[1]) - 1]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "told"),
+    [
+        ("{name: study, kind: market, cron: '61 * * * *'}", "schedules: '61 * * * *' is no cron expression"),
+        ("{name: study, kind: market, cron: '0 3 * * *', parameters: {from: x}}", "schedules: the parameters of study"),
+        ("{name: study, kind: market}", "either cron or every_seconds"),
+    ],
+)
+def test_a_schedule_that_would_not_be_kept_is_refused(counties: Path, schedule: str, told: str) -> None:
+    path = counties / "yakima" / "county.yaml"
+    filled = path.read_text().replace("state: null", "state: WA").replace("epsg: null", "epsg: 2927")
+    path.write_text(f"{filled.replace('time_zone: null', 'time_zone: America/Los_Angeles')}\nschedules: [{schedule}]\n")
+    outcome = runner.invoke(app, ["county", "check", "yakima"])
+    assert outcome.exit_code == 1
+    assert told in outcome.stderr
