@@ -12,7 +12,7 @@ SELECT b.key, CASE WHEN NOT b.is_filtered THEN b.image::text END AS before,
   CASE WHEN NOT r.is_filtered THEN r.image::text END AS after
 FROM ingest.row_before b
 LEFT JOIN ingest.source_row r USING (county, pair, source_table, key)
-WHERE b.county = $1 AND b.pair = $2 AND b.sequence = $3 AND b.source_table = $4 AND b.op <> 'x'
+WHERE b.county = $1 AND b.pair = $2 AND b.sequence = $3 AND b.source_table = $4 AND b.op IN ('c', 'u', 'd')
   AND (b.image IS NOT NULL AND NOT b.is_filtered OR r.key IS NOT NULL AND NOT r.is_filtered)
 ORDER BY b.key
 """
