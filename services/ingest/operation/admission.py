@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 
 from chassis.errors import PermanentError, PostponedError, TerraFusionError
 from chassis.jobs import RunningJob
@@ -32,25 +33,37 @@ async def admit(job: RunningJob, pair: Pair, mode: SyncMode) -> str | None:
     if mode not in READING:
         return None
     async with job.database.read(job.county) as connection:
-        breaker = await queries.read_breaker(connection, job.county, pair.pair)
+        standing = await queries.read_standing(connection, job.county, pair.pair)
     now = datetime.now(UTC)
-    is_scheduled = job.requested_by.startswith(SCHEDULED)
     if job.attempt > 1:
-        require_open(pair.following, job.county_file.time_zone, now)
-        if breaker.status(now) == "open":
-            wait = breaker.wait_seconds(now) + MARGIN_SECONDS
-            raise PostponedError("source_resting", "the source failed too often and rests", wait_seconds=wait)
-    elif is_scheduled and breaker.status(now) == "open":
-        return "source_resting"
-    return _window(job, pair, now, is_scheduled=is_scheduled)
-
-
-def _window(job: RunningJob, pair: Pair, now: datetime, *, is_scheduled: bool) -> str | None:
-    seconds = seconds_until_open(pair.following, now, job.county_file.time_zone)
-    if seconds == 0:
+        _require_all_well(job, pair, standing, now)
         return None
-    if is_scheduled:
-        return "window_closed"
+    seconds = seconds_until_open(pair.following, now, job.county_file.time_zone)
+    if job.requested_by.startswith(SCHEDULED):
+        return _reason(standing, now) or (None if seconds == 0 else "window_closed")
+    if seconds != 0:
+        _refuse(pair, now, seconds)
+    return None
+
+
+def _require_all_well(job: RunningJob, pair: Pair, standing: queries.PairStanding, now: datetime) -> None:
+    """A job that is started again goes on when it may."""
+    require_open(pair.following, job.county_file.time_zone, now)
+    if standing.breaker.status(now) == "open":
+        wait = standing.breaker.wait_seconds(now) + MARGIN_SECONDS
+        raise PostponedError("source_resting", "the source failed too often and rests", wait_seconds=wait)
+
+
+def _reason(standing: queries.PairStanding, now: datetime) -> str | None:
+    """Why a run that nobody waits for is not to begin."""
+    if standing.status != "active":
+        return {"paused": "pair_paused", "held": "approval_required"}.get(standing.status, standing.status)
+    if standing.is_leased:
+        return "pair_busy"
+    return "source_resting" if standing.breaker.status(now) == "open" else None
+
+
+def _refuse(pair: Pair, now: datetime, seconds: float | None) -> NoReturn:
     opens_at = None if seconds is None else (now + timedelta(seconds=seconds)).isoformat(timespec="seconds")
     raise PermanentError(
         "window_closed",

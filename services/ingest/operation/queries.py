@@ -1,19 +1,33 @@
 """The SQL of breakers, and of what metrics tell."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from contracts.mapping import Pair
 from services.ingest.operation.breaker import Breaker
 from services.ingest.operation.metrics import PairState, Verified
 
 
-async def read_breaker(connection: Any, county: str, pair: str) -> Breaker:
-    """A pair's breaker; closed where the pair never ran."""
+class PairStanding(NamedTuple):
+    """What a run finds of its pair before it begins."""
+
+    breaker: Breaker = Breaker()
+    status: str = "active"
+    is_leased: bool = False
+    """Whether a run has it in hands."""
+
+
+async def read_standing(connection: Any, county: str, pair: str) -> PairStanding:
+    """How a pair stands; as good as new where it never ran."""
     row = await connection.fetchrow(
-        "SELECT failures, retry_at FROM ingest.sync_pair WHERE county = $1 AND pair = $2", county, pair
+        "SELECT failures, retry_at, status, coalesce(lease_expires_at > clock_timestamp(), false) AS is_leased"
+        " FROM ingest.sync_pair WHERE county = $1 AND pair = $2",
+        county,
+        pair,
     )
-    return Breaker(row["failures"], row["retry_at"]) if row else Breaker()
+    if row is None:
+        return PairStanding()
+    return PairStanding(Breaker(row["failures"], row["retry_at"]), row["status"], row["is_leased"])
 
 
 async def lock_breaker(connection: Any, county: str, pair: Pair) -> tuple[Breaker, datetime]:

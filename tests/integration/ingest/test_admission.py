@@ -176,6 +176,30 @@ async def test_a_source_that_fails_again_and_again_is_left_in_peace(bench: SyncB
     assert await breaker(bench) == (0, None)
 
 
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("status = 'paused'", "pair_paused"),
+        ("status = 'held'", "approval_required"),
+        ("lease_owner = 'x', lease_expires_at = now() + interval '1 minute'", "pair_busy"),
+        ("lease_owner = 'x', lease_expires_at = now() - interval '1 minute'", None),
+    ],
+)
+async def test_a_scheduled_run_is_no_bother_while_a_pair_is_in_other_hands(
+    bench: SyncBench, engine: Engine, state: str, reason: str | None
+) -> None:
+    engine.fault = AWAY
+    await run(bench)
+    engine.fault = None
+    async with bench.database.begin(COUNTY) as unit:
+        await unit.connection.execute(f"UPDATE ingest.sync_pair SET {state}")
+    scheduled = await run(bench, by=POLL)
+    assert (scheduled["status"], scheduled["result"].get("skipped")) == ("succeeded", reason)
+    assert engine.runs == (2 if reason is None else 1)
+    await run(bench)  # a person's run hears of it from the engine
+    assert engine.runs == (3 if reason is None else 2)
+
+
 async def test_a_job_that_is_tried_again_waits_for_the_breaker(bench: SyncBench, engine: Engine) -> None:
     engine.fault = AWAY
     for _ in range(FAILURES_ALLOWED - 1):
