@@ -1,9 +1,9 @@
 """How a legacy system is followed: what a pair of `mappings.yaml` says beyond which columns mean what."""
 
 from datetime import date, time
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 ReaderName = Literal["auto", "cdc", "change_tracking", "rowversion", "timestamp", "hash_diff"]
 """How changes of a table are found; `auto`: the best that the probe finds possible."""
@@ -27,14 +27,27 @@ class Brake(Section):
     changed_share: float = Field(default=0.6, ge=0, le=1)
 
 
+def _as_written(value: Any) -> Any:
+    """YAML 1.1 reads an unquoted 18:00 as the number 18 * 60 and 18:00:30 as seconds; neither is a time of day yet."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    seconds = value * 60 if value < 24 * 60 else value
+    if not (0 <= value < 24 * 60 or 3600 <= value < 24 * 3600):
+        raise ValueError("a time of day is written as 18:00")
+    return time(seconds // 3600, seconds // 60 % 60, seconds % 60)
+
+
+LocalTime = Annotated[time, BeforeValidator(_as_written)]
+
+
 class Window(Section):
     """When the source may be read, in the county's local time; an end before the start is on the next day."""
 
     days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = (
         "mon", "tue", "wed", "thu", "fri", "sat", "sun",
     )  # fmt: skip
-    start: time = time(0, 0)
-    end: time = time(0, 0)
+    start: LocalTime = time(0, 0)
+    end: LocalTime = time(0, 0)
 
 
 class Following(Section):
