@@ -12,7 +12,21 @@ from contracts.api.jobs import Job, JobResult, RunRequest
 from contracts.api.operations import ExportDefaults, ExportFormats, Status, SystemMetrics
 from contracts.api.parcels import Neighborhood, Parcel, ParcelDetail, Sale
 from contracts.api.problems import Problem
+from contracts.api.schedules import ScheduledJob, ScheduleRequest
 from contracts.api.sync import SyncOperation, SyncPair, SyncRequest
+from contracts.api.sync_state import (
+    Approval,
+    CertificateSummary,
+    ConflictChoice,
+    Decision,
+    QuarantinedRow,
+    SchemaChange,
+    SyncCertificate,
+    SyncConflict,
+    SyncSignal,
+    SyncTable,
+    UndoRequest,
+)
 from contracts.api.valuation import ComparablesAnswer
 from contracts.county import County, CountyUser
 from contracts.events.base import Event
@@ -35,6 +49,20 @@ BODIES: dict[str, type[BaseModel]] = {
     "sync-request": SyncRequest,
     "sync-pairs": Page[SyncPair],
     "sync-operations": Page[SyncOperation],
+    "sync-tables": Page[SyncTable],
+    "sync-quarantine": Page[QuarantinedRow],
+    "sync-certificates": Page[CertificateSummary],
+    "sync-certificate": SyncCertificate,
+    "sync-approvals": Page[Approval],
+    "sync-decision": Decision,
+    "sync-undo": UndoRequest,
+    "sync-conflicts": Page[SyncConflict],
+    "sync-conflict-choice": ConflictChoice,
+    "sync-schema-changes": Page[SchemaChange],
+    "sync-signal": SyncSignal,
+    "schedule-request": ScheduleRequest,
+    "schedule-list": Page[ScheduledJob],
+    "schedule": ScheduledJob,
     "parcel-list": Page[Parcel],
     "parcel": ParcelDetail,
     "comparables": ComparablesAnswer,
