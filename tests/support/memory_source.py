@@ -224,7 +224,7 @@ class MemorySource(Source):
             case "change_tracking":
                 return str(self.least_version)
             case "cdc":
-                return lsn(self.instances.get(marker.instance or "", 0))
+                return lsn(self.instances[marker.instance or ""] - 1)
             case _:
                 return None
 

@@ -42,8 +42,6 @@ class TableState:
     """How much a timestamp reader reads again."""
     instances: tuple[str, ...] = ()
     """The table's capture instances, the oldest first; none: the marker's."""
-    unlogged: tuple[str, ...] = ()
-    """Mapped columns that a capture instance leaves null, as computed ones."""
 
 
 @dataclass(frozen=True, slots=True)

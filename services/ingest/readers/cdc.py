@@ -4,7 +4,7 @@ A change is known by its commit's number, its own number and its operation, so t
 transaction. While a table has two capture instances, the older one is read up to where the newer one begins.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -19,6 +19,7 @@ Change = tuple[str, str, str]
 
 _ORDER = {"d": 1, "c": 2, "u": 4}
 _KEYS_AT_ONCE = 500
+MOST_KEYS = 50_000
 _BEFORE = "@before"
 
 
@@ -37,9 +38,7 @@ def changes(
             if block.is_empty():
                 continue
             position = replace(position, at=_change(block.row(-1, named=True)))
-            if state.unlogged:
-                block = _completed(source, state, block)
-            yield Batch(iter((block,)), is_log=True, position=position.to_dict())
+            yield Batch(iter((_moved_apart(state, block),)), is_log=True, position=position.to_dict())
 
 
 def parts(
@@ -47,60 +46,64 @@ def parts(
 ) -> tuple[list[tuple[Marker, str, str]], str | None]:
     """Which capture instance tells of which commits, the oldest first.
 
-    Where the oldest one begins too late the changes before it are lost: then its lowest number is told as well.
+    Where the oldest one begins too late the changes before it are lost: then the token it begins at is told as well.
     """
     found: list[tuple[Marker, str, str]] = []
-    names = state.instances or ((marker.instance,) if marker.instance else ())
     low = None
-    for name in reversed(names):
+    for name in reversed(state.instances or ((marker.instance,) if marker.instance else ())):
         instance = replace(marker, instance=name)
         low = source.low_mark(state.table, instance)
-        if low is None or 0 < _number(low) <= _number(since) + 1:
+        if low is None or _number(low) <= _number(since):
             return [(instance, since, until), *found], None
-        if 0 < _number(low) <= _number(until):
-            found.insert(0, (instance, before(low), until))
-            until = before(low)
-    return found, low if low is not None else until
+        if _number(low) < _number(until):
+            found.insert(0, (instance, low, until))
+            until = low
+    return found, low or until
 
 
-def changed_keys(
+def changed_rows(
     source: Source, state: TableState, read: Sequence[tuple[Marker, str, str]], position: Position
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, bool]:
     """The rows that the log names as they are now, for what was written while the table was read for the first time.
 
-    An image of the log may be older than the row that was read.
+    An image of the log may be older than the row that was read. False, and nothing, where there are too many: then
+    the log itself is to be read.
     """
+    keys: dict[Key, None] = {}
     for marker, since, until in read:
         for block in source.changed(state.table, marker, since, until, years=state.years):
-            keys = block.select(state.table.key).unique(maintain_order=True).rows()
-            for begin in range(0, len(keys), _KEYS_AT_ONCE):
-                asked = keys[begin : begin + _KEYS_AT_ONCE]
-                rows = _current(source, state, asked)
-                there = set(rows.select(state.table.key).rows())
-                gone = tuple(key for key in asked if key not in there)
-                yield Batch(iter((rows,)), gone=gone, position=position.to_dict())
+            keys.update(dict.fromkeys(block.select(state.table.key).rows()))
+            if len(keys) > MOST_KEYS:
+                return False
+    asked = list(keys)
+    for begin in range(0, len(asked), _KEYS_AT_ONCE):
+        some = asked[begin : begin + _KEYS_AT_ONCE]
+        rows = _current(source, state, some)
+        there = set(rows.select(state.table.key).rows())
+        yield Batch(iter((rows,)), gone=tuple(key for key in some if key not in there), position=position.to_dict())
+    return True
 
 
-def _completed(source: Source, state: TableState, block: pl.DataFrame) -> pl.DataFrame:
-    """Columns that the log leaves null from the rows as they are now.
-
-    Of a row that is no longer there the log goes on to tell; until then the change is left out, never told with nulls.
-    """
-    key, names = list(state.table.key), [*state.unlogged, HASH]
-    is_there = pl.col("@op") != "d"
-    keys = block.filter(is_there).select(key).unique(maintain_order=True).rows()
-    current = [
-        _current(source, state, keys[begin : begin + _KEYS_AT_ONCE]) for begin in range(0, len(keys), _KEYS_AT_ONCE)
-    ]
-    if not current:
+def _moved_apart(state: TableState, block: pl.DataFrame) -> pl.DataFrame:
+    """An update that moved a row to another key as the end of the one and the beginning of the other."""
+    key = list(state.table.key)
+    before = block["@before"].str.json_decode(pl.Struct(dict.fromkeys(key, pl.String))).struct.unnest()
+    is_moved = (block["@op"] == "u") & block["@before"].is_not_null() & _differ(before, block.select(key))
+    if not is_moved.any():
         return block
-    rows = pl.concat(current).select(*key, *(pl.col(name).alias(f"@now_{name}") for name in names))
-    rows = rows.with_columns(pl.lit(value=True).alias("@found")).unique(key)
-    joined = block.join(rows, on=key, how="left", maintain_order="left").filter(
-        ~is_there | pl.col("@found").is_not_null()
-    )
-    filled = [pl.when(is_there).then(f"@now_{name}").otherwise(name).alias(name) for name in names]
-    return joined.with_columns(filled).select(block.columns)
+    numbered = block.with_row_index("@place")
+    texts = [name for name in state.table.columns if name not in key]
+    gone = numbered.with_columns(
+        *before, *(pl.lit(None, pl.String).alias(name) for name in [*texts, HASH]), pl.lit("d").alias("@op")
+    ).filter(is_moved)
+    came = numbered.with_columns(pl.when(is_moved).then(pl.lit("c")).otherwise("@op").alias("@op"))
+    came = came.with_columns(pl.when(~is_moved).then("@before").alias("@before"))
+    return pl.concat([gone, came]).sort("@place", maintain_order=True).drop("@place")
+
+
+def _differ(one: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
+    pairs = zip(one.iter_columns(), other.iter_columns(), strict=True)
+    return pl.select(pl.any_horizontal([left.ne_missing(right) for left, right in pairs])).to_series()
 
 
 def _current(source: Source, state: TableState, keys: Sequence[Key]) -> pl.DataFrame:

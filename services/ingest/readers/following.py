@@ -50,10 +50,9 @@ def catch_up(source: Source, state: TableState, position: Position) -> Steps:
         return position  # the next pass starts from the lower token, and finds the gap
     if marker.kind == "cdc":
         parts, _ = cdc.parts(source, state, marker, since=low, until=until)
-        batches = cdc.changed_keys(source, state, parts, position)
-    else:
-        batches = _by_marker(source, replace(state, token=low), marker, replace(position, token=until))
-    for batch in batches:
+        is_done = yield from cdc.changed_rows(source, state, parts, position)
+        return replace(position, token=until) if is_done else position
+    for batch in _by_marker(source, replace(state, token=low), marker, replace(position, token=until)):
         yield replace(batch, position=position.to_dict())
     return replace(position, token=until)
 

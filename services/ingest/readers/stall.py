@@ -34,6 +34,12 @@ class Watched:
         assert token is not None
         return cls(token, digest, _time(seen_at), _time(differs_since))
 
+    def is_due(self, now: datetime) -> bool:
+        """Whether the table has to be looked at by now."""
+        if self.seen_at is None or self.differs_since is not None:
+            return True
+        return now - self.seen_at >= CHECKED_EVERY
+
     def __str__(self) -> str:
         if self.digest is None or self.seen_at is None:
             return self.token
@@ -44,7 +50,7 @@ class Watched:
 def watch(source: Source, state: TableState, watched: Watched) -> tuple[Watched, Stalled | None]:
     """Look at the table of a log that has not moved; the token to keep, and an alarm."""
     now = source.now()
-    if watched.seen_at is not None and watched.differs_since is None and now - watched.seen_at < CHECKED_EVERY:
+    if not watched.is_due(now):
         return watched, None
     (found,) = source.digests([Asked(state.table, years=state.years)])
     if found is None:
