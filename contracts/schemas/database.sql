@@ -1790,7 +1790,7 @@ GRANT SELECT,INSERT,DELETE ON TABLE chassis.inbox TO terrafusion_relay;
 -- Name: TABLE job; Type: ACL; Schema: chassis; Owner: -
 
 GRANT SELECT,INSERT,UPDATE ON TABLE chassis.job TO terrafusion_gateway;
-GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_ingest;
+GRANT SELECT,INSERT,UPDATE ON TABLE chassis.job TO terrafusion_ingest;
 GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_valuation;
 GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_market;
 GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_reporting;
