@@ -1,9 +1,8 @@
 """What an engine makes of a reader's batches, in memory: the meaning of a batch, to judge readers by."""
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import json
 
 import polars as pl
 

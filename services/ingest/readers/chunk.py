@@ -25,7 +25,7 @@ class ChunkSize:
     ) -> None:
         self.rows = min(max(rows, fewest), most)
         self._seconds, self._most_bytes, self._clock = seconds, most_bytes, clock
-        self._fewest, self._most = fewest, most
+        self.fewest, self._most = fewest, most
 
     def metered(self, blocks: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         """The same blocks; once they are through, the next chunk's size follows from them."""
@@ -44,9 +44,9 @@ class ChunkSize:
 
     def adapt(self, rows: int, size_bytes: int, seconds: float) -> None:
         """Aim at the time and the size allowed; small chunks say little and leave it as it is."""
-        if rows < min(self._fewest, self.rows):
+        if rows < min(self.fewest, self.rows):
             return
         by_time = self._seconds / seconds if seconds > 0 else _MOST_GROWTH
         by_size = self._most_bytes / size_bytes if size_bytes else _MOST_GROWTH
         fitting = int(rows * min(by_time, by_size, _MOST_GROWTH))
-        self.rows = min(max(fitting, self._fewest), self._most)
+        self.rows = min(max(fitting, self.fewest), self._most)

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from services.ingest.readers.batch import KEYLESS, Batch, Range, TableState
-from services.ingest.readers.chunk import FEWEST_ROWS, ChunkSize
+from services.ingest.readers.chunk import ChunkSize
 from services.ingest.readers.position import Position
 from services.ingest.sources.source import Asked, Bounds, Digest, Key, Source
 
 ASKED_RANGES, ASKED_ROWS = 100, 500_000
 """The most that is asked for in one round trip: a short query, and a stop that is not far."""
 
-_MERGED_ROWS = FEWEST_ROWS // 2
 _GROWN = 2
 
 
@@ -66,7 +65,7 @@ def compare(
         group = _next_group(ranges[position.index :], position.after)
         found: list[Digest | None] = [None] * len(group) if is_full else _ask(source, state, group)
         end, rows_compared = position.index + len(group), _equal_rows_behind(group, found)
-        for reread in _rereads(group, found, position.index):
+        for reread in _rereads(group, found, position.index, merged_rows=chunk.fewest // 2):
             for batch in _read_again(source, state, position, reread, chunk):
                 yield batch
                 position = Position.from_dict(batch.position)
@@ -108,7 +107,7 @@ def _equal_rows_behind(group: list[Range], found: list[Digest | None]) -> int:
     return rows
 
 
-def _rereads(group: list[Range], found: list[Digest | None], begin: int) -> Iterator[_Reread]:
+def _rereads(group: list[Range], found: list[Digest | None], begin: int, *, merged_rows: int) -> Iterator[_Reread]:
     """The ranges that differ, each with the neighbours behind it that are small enough to be one with it."""
     place = compared = 0
     while place < len(group):
@@ -121,7 +120,7 @@ def _rereads(group: list[Range], found: list[Digest | None], begin: int) -> Iter
         known = group[first].digest
         rows = digest.rows if digest else known.rows if known else None
         while place < len(group) and rows is not None and (more := found[place]) is not None:
-            if rows + more.rows > _MERGED_ROWS:
+            if rows + more.rows > merged_rows:
                 break
             rows, place = rows + more.rows, place + 1
         yield _Reread(tuple(group[first:place]), rows, compared, begin + place)
@@ -156,7 +155,7 @@ def _read_again(
 
 def _cuts(source: Source, state: TableState, reread: _Reread, rows: int) -> list[Key]:
     """Keys inside grown ranges at which to cut them; none where they have not grown."""
-    if not state.is_ranged or reread.rows is None or reread.rows <= _GROWN * rows:
+    if not state.is_ranged or len(reread.ranges) > 1 or reread.rows is None or reread.rows <= _GROWN * rows:
         return []
     found: list[Key] = []
     after = reread.bounds.lower

@@ -103,4 +103,4 @@ def test_a_first_load_that_is_killed_goes_on_after_its_last_range(before: list, 
         landed.run(source, batches=batches)
     landed.run(source)
     assert_equal(landed, source)
-    assert [number for number in landed.landed.ranges] == sorted(landed.landed.ranges)
+    assert list(landed.landed.ranges) == sorted(landed.landed.ranges)
