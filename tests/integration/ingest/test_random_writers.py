@@ -1,0 +1,175 @@
+"""Random writers against every reader: the end state equal, every envelope in its place, the certificate true."""
+
+import asyncio
+import secrets
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.support import servers
+from tests.support.pacs_record import assert_record_equals
+from tests.support.pacs_source import pacs_source, reader_login
+from tests.support.pacs_work import work
+from tests.support.pair_benches import county_files, pair_bench
+from tests.support.replica import Replica
+from tests.support.small_source import Small, small_pair, small_source
+from tests.support.source_writers import DDL, RandomWriters
+
+ROUNDS, LONG_ROUNDS = 12, 150
+READERS = ("hash_diff", "rowversion", "timestamp", "mixed")
+NO_BRAKE = {"brake": {"deleted_rows": 1_000_000, "deleted_share": 1, "changed_rows": 1_000_000, "changed_share": 1}}
+_LINK = {"parcel_id": "lot_id"}
+_TABLES: tuple[dict[str, Any], ...] = (
+    {
+        "name": "lot",
+        "key": ["lot_id"],
+        "columns": {"lot_id": "integer", "number": "text", "amount": "decimal", "note": "text"},
+        "links": _LINK,
+    },
+    {
+        "name": "charge",
+        "key": ["lot_id", "charge_cd"],
+        "columns": {"lot_id": "integer", "charge_cd": "text", "amount": "decimal", "paid": "boolean", "note": "text"},
+        "links": _LINK,
+    },
+    {
+        "name": "label",
+        "key": ["label_cd"],
+        "columns": {"label_cd": "text", "meaning": "text", "set_at": "timestamp"},
+    },
+    {
+        "name": "entry",
+        "key": ["entry_no"],
+        "columns": {"entry_no": "integer", "lot_id": "integer", "amount": "decimal", "note": "text"},
+        "links": _LINK,
+    },
+)
+
+
+def _mapping(reader: str, random: Random) -> dict[str, Any]:
+    """Each table by the reader, or each by another one."""
+    columns = {"rowversion": "tsRowVersion", "timestamp": "changed_at"}
+    tables = []
+    for table in _TABLES:
+        chosen = random.choice(READERS[:3]) if reader == "mixed" else reader
+        marked = {"changed_column": columns[chosen]} if chosen in columns else {}
+        tables.append({**table, "reader": chosen, **marked})
+    return small_pair(*tables, following=NO_BRAKE, snapshot_events=True)
+
+
+@asynccontextmanager
+async def _written(
+    postgres: servers.DatabaseServer, template: str, folder: Path, *, reader: str, seed: int
+) -> AsyncIterator[tuple[Small, RandomWriters]]:
+    pair = _mapping(reader, Random(seed))
+    with servers.database(postgres, template=template) as (_, database_url):
+        async with small_source(postgres, database_url, folder, ddl=DDL, pair=pair) as small:
+            writers = RandomWriters(small.url, seed)
+            writers.fill(60)
+            yield small, writers
+            writers.close()
+
+
+async def _follow_while_written(small: Small, writers: RandomWriters) -> None:
+    """A run, and writers that go on all the while in a thread of their own."""
+    is_done = threading.Event()
+
+    def write() -> None:
+        while not is_done.wait(0.001):
+            writers.act(may_lock=False)
+
+    writing = asyncio.create_task(asyncio.to_thread(write))
+    try:
+        await small.follow()
+    finally:
+        is_done.set()
+        await writing
+
+
+async def _follow_writers(small: Small, writers: RandomWriters, *, rounds: int) -> None:
+    random, replica = Random(writers.seed), Replica()
+    for _ in range(rounds):
+        for _ in range(random.randint(0, 40)):
+            writers.act()
+        if random.random() < 0.4:
+            await _follow_while_written(small, writers)
+        else:
+            await small.follow(random.choices(["incremental", "full"], [9, 1])[0])
+        await replica.hear(small.bench)
+    writers.settle()
+    await small.follow()
+    await replica.hear(small.bench)
+    assert replica.faults == []
+    await small.assert_equal()
+    for table in small.pair.tables:
+        assert len(writers.model[table.name]) == len(await small.landed(table.name))
+        assert replica.of(table.name) == await small.landed(table.name)
+    assert (await small.follow())["changes"] == 0
+    await _assert_certified(small)
+
+
+async def _assert_certified(small: Small) -> None:
+    await small.follow("verify")
+    issued = await small.bench.fetch(
+        "SELECT operation_id, holds FROM ingest.certificate_v1 ORDER BY sequence DESC, issued_at DESC LIMIT 1"
+    )
+    assert [tuple(row.values()) for row in issued] == [(small.bench.jobs[-1], True)]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("reader", READERS)
+async def test_random_writers_are_followed(
+    postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path, reader: str, seed: int
+) -> None:
+    async with _written(postgres, migrated_template, tmp_path, reader=reader, seed=seed) as (small, writers):
+        try:
+            await _follow_writers(small, writers, rounds=ROUNDS)
+        except BaseException as error:
+            error.add_note(str(writers))
+            raise
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("reader", READERS)
+async def test_random_writers_are_followed_for_long(
+    postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path, reader: str
+) -> None:
+    seed = secrets.randbelow(2**32)
+    print(f"{reader}: seed {seed}")  # noqa: T201  # the run of a soak says what it is
+    async with _written(postgres, migrated_template, tmp_path, reader=reader, seed=seed) as (small, writers):
+        try:
+            await _follow_writers(small, writers, rounds=LONG_ROUNDS)
+        except BaseException as error:
+            error.add_note(str(writers))
+            raise
+
+
+@pytest.mark.parametrize("reader", ["hash_diff", "auto"])
+async def test_random_work_in_pacs_is_followed(
+    postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path, reader: str
+) -> None:
+    def choose(pair: dict[str, Any]) -> None:
+        pair |= {"reader": reader, "following": NO_BRAKE}
+
+    random = Random(17)
+    with (
+        servers.database(postgres, template=migrated_template) as (_, database_url),
+        pacs_source(postgres, seed=17) as source,
+        reader_login(source.url) as login,
+    ):
+        counties = county_files(tmp_path / "counties", "benton", choose)
+        async with pair_bench(
+            database_url, county="benton", pair="benton_pacs", source_url=login, folder=tmp_path, counties_dir=counties
+        ) as bench:
+            done: list[str] = []
+            for _ in range(ROUNDS):
+                job = await bench.run("incremental")
+                assert job["status"] == "succeeded", (done, job["error"])
+                await assert_record_equals(bench, source)
+                done += [work(source, random) for _ in range(random.randint(1, 4))]
