@@ -40,7 +40,8 @@ def run_measured(bench: SyncBench, mode: str, *, wait_seconds: float = 600) -> M
     return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
-async def _run(url: str, county: str, pair: str, counties_dir: str, storage: str, mode: str) -> Measured:
+async def _run(*arguments: str) -> Measured:
+    url, county, pair, counties_dir, storage, mode = arguments
     database = Database(url, service="ingest")
     await database.open()
     bench = SyncBench(database, county, pair, counties_dir=Path(counties_dir), storage=storage)
