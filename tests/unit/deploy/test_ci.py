@@ -59,7 +59,7 @@ def write_command(folder: Path, name: str, body: str) -> None:
 
 
 def run_ci(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run .ci/run where the commands of `folder` come first; unless `find` there says otherwise, PostGIS is at hand."""
+    """Run .ci/run where the commands of `folder` come first; `find` there may say that PostGIS and ODBC are missing."""
     if not (folder / "find").exists():
         write_command(folder, "find", "echo /usr/share/postgresql/15/extension/postgis.control")
     return subprocess.run(
@@ -151,7 +151,10 @@ def test_the_script_installs_what_a_bare_machine_lacks_and_no_server_starts(tmp_
     assert done.stdout.splitlines() == [
         "apt-get update --quiet=2",
         f"install -D -m 644 /dev/stdin {NO_CLUSTER}: create_main_cluster = false",
-        "apt-get install --quiet=2 --yes --no-install-recommends python3 python3-venv postgresql-postgis",
+        (
+            "apt-get install --quiet=2 --yes --no-install-recommends python3 python3-venv postgresql-postgis "
+            "unixodbc odbc-postgresql"
+        ),
         f"rm -f {NO_CLUSTER}",
         "make --no-print-directory test",
     ]
@@ -187,3 +190,30 @@ def test_a_module_that_skips_itself_fails_too(tmp_path: Path) -> None:
     output = run_pytest(tmp_path, suite, TERRAFUSION_FORBID_SKIPS="1")
     assert "forbids a skip: Skipped: could not import 'no_such_module'" in output
     assert output.splitlines()[-1].startswith("1 error in")
+
+
+def test_sql_server_is_asked_in_a_job_of_its_own_that_may_skip_nothing() -> None:
+    job = workflow()["jobs"]["sql-server"]
+    assert job["env"]["TERRAFUSION_FORBID_SKIPS"] == "1"
+    assert ".venv/bin/pytest tests/integration/ingest/test_sql_server.py" in commands("sql-server")
+
+
+def test_what_no_sql_server_verified_is_left_out_and_said_so(tmp_path: Path) -> None:
+    suite = tmp_path / "suite"
+    suite.mkdir()
+    (suite / "test_sql_server.py").write_text("import pytest\n\ndef test_server():\n    pytest.skip('none')\n")
+    (suite / "test_other.py").write_text("def test_other():\n    assert True\n")
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", "-c", REPOSITORY / "pyproject.toml", "-p", "tests.conftest", suite]
+    found = {
+        forbidden: subprocess.run(
+            command,
+            env=environment | {"TERRAFUSION_FORBID_SKIPS": forbidden, "PYTHONPATH": str(REPOSITORY), "DOCKER_HOST": "tcp://127.0.0.1:1"},
+            cwd=REPOSITORY, capture_output=True, text=True, check=False,
+        )
+        for forbidden in ("0", "1")
+    }  # fmt: skip
+    assert "1 passed, 1 skipped" in found["0"].stdout
+    assert "1 passed" in found["1"].stdout
+    assert "skipped" not in found["1"].stdout
+    assert "unverified on SQL Server: " in found["1"].stdout
