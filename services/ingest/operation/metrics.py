@@ -25,12 +25,14 @@ SOURCE_QUERY_SECONDS = Histogram(
 
 
 class Verified(NamedTuple):
-    """Until when a table is known to be as its source says."""
+    """Until when a table was followed, and until when it is known to be as its source says."""
 
     county: str
     pair: str
     table: str
-    through: datetime
+    followed: datetime
+    through: datetime | None
+    """Null: never; what its reader cannot see may have changed since it was loaded."""
 
 
 class PairState(NamedTuple):
@@ -58,18 +60,19 @@ class FollowingCollector(Collector):
         now = datetime.now(UTC)
         lag = GaugeMetricFamily(
             "terrafusion_sync_lag_seconds",
-            "time since the least known table of a pair was as its source says",
+            "time since the table of a pair that is furthest behind was followed",
             labels=["county", "pair"],
         )
         blind = GaugeMetricFamily(
             "terrafusion_sync_blind_spot_age_seconds",
-            "time since a table was known to be as its source says",
+            "time since all of a table was compared with its source, beyond what its reader sees",
             labels=_OF_TABLE,
         )
         worst: dict[tuple[str, str], float] = {}
-        for county, pair, table, through in self.verified:
-            age = max((now - through).total_seconds(), 0.0)
-            blind.add_metric([county, pair, table], age)
+        for county, pair, table, followed, through in self.verified:
+            if through is not None:
+                blind.add_metric([county, pair, table], max((now - through).total_seconds(), 0.0))
+            age = max((now - followed).total_seconds(), 0.0)
             worst[county, pair] = max(worst.get((county, pair), 0.0), age)
         for of_pair, age in worst.items():
             lag.add_metric(list(of_pair), age)

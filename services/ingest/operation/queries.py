@@ -66,9 +66,10 @@ async def close_breaker(connection: Any, county: str, pair: str) -> None:
 
 
 async def read_verified(connection: Any) -> list[Verified]:
-    """Until when each followed table of all counties is verified."""
+    """Until when each table of all counties was followed and verified, but for paused ones."""
     rows = await connection.fetch(
-        "SELECT county, pair, source_table, verified_through FROM ingest.sync_table WHERE verified_through IS NOT NULL"
+        "SELECT county, pair, source_table, greatest(token_at, verified_through) AS followed, verified_through"
+        " FROM ingest.sync_table WHERE status <> 'paused' AND coalesce(token_at, verified_through) IS NOT NULL"
     )
     return [Verified(*row) for row in rows]
 
