@@ -135,7 +135,7 @@ def _read_again(
     compared = reread.rows_compared
     for upper in _cuts(source, state, reread, chunk.rows):
         number += 1
-        position = replace(position, after=upper, number=number)
+        position = replace(position, index=reread.index - 1, after=upper, number=number)
         piece = Bounds(bounds.lower, upper)
         blocks = chunk.metered(iter(source.read(state.table, bounds=piece, years=state.years, content=state.content)))
         yield Batch(blocks, bounds=piece, number=number - 1, rows_compared=compared, position=position.to_dict())

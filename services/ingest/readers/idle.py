@@ -17,8 +17,9 @@ ASKED_ROWS = 1_000_000
 def changed_tables(source: Source, states: Sequence[TableState]) -> set[str]:
     """The tables that have to be read; of the others it is known that all is as it was.
 
-    One round trip for digests, and one for each kind of marker: row versions and logs count for the whole database.
-    Tables that follow a time, large ones, unfinished ones and those with rows that have no whole key are always named.
+    One round trip for digests, and one for each kind of log, whose tokens count for the whole database. Always named
+    are tables that follow a time or a rowversion, whose token an open transaction may hold back, and tables that are
+    large, unfinished, or have rows without a whole key.
     """
     marks = _Marks(source)
     quiet = [state for state in states if state.is_loaded and state.position is None and marks.is_still(state)]
@@ -41,7 +42,7 @@ class _Marks:
         marker = state.marker
         if marker is None:
             return True
-        if marker.kind == "timestamp" or state.token is None:
+        if marker.kind not in LOGS or state.token is None:
             return False
         if marker.kind not in self._known:
             self._known[marker.kind] = self.source.high_mark(state.table, marker)

@@ -113,7 +113,7 @@ def test_rows_that_go_while_a_grown_range_is_cut_leave_no_hole() -> None:
     assert_partition(landed, source)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     first=st.sets(st.integers(0, 99)),
     passes=st.lists(st.tuples(st.sets(st.integers(0, 99)), st.sets(st.integers(0, 99))), max_size=3),
