@@ -4,14 +4,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from contracts.mapping import Pair
+from chassis.errors import PermanentError
+from contracts.mapping import Pair, SourceTable
 from services.ingest.domain.preflight import differences, warnings
 from services.ingest.mappings import load_pair
+from services.ingest.readers.choosing import choose
 from services.ingest.settings import source_url
 from services.ingest.sources.opening import open_source
 from services.ingest.sources.source import Catalog, SourceFacts, TableFacts
-
-BLIND_SPOT = "a change that is undone between two runs is not seen; who changed a row is not known"
 
 
 def probe(counties_dir: Path, county: str, pair_name: str) -> dict[str, Any]:
@@ -45,7 +45,22 @@ def _table(pair: Pair, name: str, catalog: Catalog, facts: SourceFacts) -> dict[
         "columns_read": len(table.columns),
         "key": list(table.key),
         **asdict(there),
-        "rowversion": there.rowversion_column,
-        "reader": table.reader or pair.reader,
-        "blind_spots": [BLIND_SPOT],
+        **_followed(pair, table, facts, catalog),
+    }
+
+
+def _followed(pair: Pair, table: SourceTable, facts: SourceFacts, catalog: Catalog) -> dict[str, Any]:
+    """The reader that a run would take and what it cannot see, or why it would take none."""
+    wanted = table.reader or pair.reader
+    try:
+        choice = choose(pair, table, facts, catalog)
+    except PermanentError as error:
+        return {"wanted": wanted, "reader": None, "refused": error.message, "blind_spots": []}
+    column = choice.marker.column if choice.marker else None
+    return {
+        "wanted": wanted,
+        "reader": choice.reader,
+        "marker_column": column,
+        "is_read_in_ranges": choice.is_ranged,
+        "blind_spots": list(choice.blind_spots),
     }

@@ -10,7 +10,7 @@ import pytest
 
 from chassis.settings import REPOSITORY
 from contracts.events.ingest import KEY_HEADER, MASK, ChangeEnvelope
-from services.ingest import queries
+from services.ingest import pair_queries, synchronize
 from services.ingest.source_probe import probe
 from services.ingest.synthetic.county import apply_changes
 from tests.support.sync_jobs import SyncBench
@@ -28,12 +28,18 @@ async def quarantined(bench: SyncBench) -> set[tuple[str, str, str]]:
 
 
 async def record(bench: SyncBench) -> dict[str, list[dict[str, Any]]]:
-    """Everything that ingest holds, without the times and operations at which it was seen."""
-    passing = {"first_seen_at", "last_seen_at", "operation_id"}
+    """Everything that ingest holds, without the times and operations at which it was seen.
+
+    Of landed rows only those that the pair has come to: an open run's wait for it.
+    """
+    passing = {"first_seen_at", "last_seen_at", "operation_id", "updated_at"}
+    landed = " WHERE created_sequence <= (SELECT max(sequence) FROM ingest.sync_pair)"
     return {
         table: [
             {name: value for name, value in row.items() if name not in passing}
-            for row in await bench.fetch(f"SELECT * FROM ingest.{table} ORDER BY 1, 2, 3, 4")
+            for row in await bench.fetch(
+                f"SELECT * FROM ingest.{table}{landed if table == 'source_row' else ''} ORDER BY 1, 2, 3, 4"
+            )
         ]
         for table in CANONICAL
     }
@@ -44,7 +50,7 @@ async def test_a_run_that_dies_before_the_end_leaves_nothing(bench: SyncBench, m
         raise RuntimeError("the worker's end")
 
     with monkeypatch.context() as patch:
-        patch.setattr(queries, "save_operation", die)
+        patch.setattr(pair_queries, "save_operation", die)
         job = await bench.run("full")
     assert (job["status"], job["error"]["code"]) == ("failed", "internal_error")
     assert all(not rows for rows in (await record(bench)).values())
@@ -117,7 +123,7 @@ async def test_running_again_changes_nothing(bench: SyncBench, mode: str) -> Non
     job = await bench.run(mode)
     assert (job["result"]["changes"], job["result"]["events"]) == (0, 0)
     said = [subject for subject, _ in await bench.said(("cdc.", "parcel.", "sale.", "owner.", "sync."))]
-    assert said == [f"sync.completed.{bench.county}"]
+    assert said == [f"sync.heartbeat.{bench.county}", f"sync.completed.{bench.county}"]
     assert await record(bench) == before
 
 
@@ -168,7 +174,9 @@ async def test_people_stand_in_the_owner_table_only(bench: SyncBench, legacy: An
     assert all((owner["name"] is None) == (owner["mailing_address"] is None) for owner in owners)
     names = {owner["name"] for owner in owners}
     assert len(names) > 250
-    elsewhere = json.dumps(await record(bench) | {"owner": []}, default=str)
+    held = await record(bench) | {"owner": []}
+    held["source_row"] = [row | {"personal": None} for row in held["source_row"]]
+    elsewhere = json.dumps(held, default=str)
     outbox = json.dumps(await bench.fetch("SELECT subject, headers, body FROM chassis.outbox"), default=str)
     marks = {*names, *legacy.truth.never_read.values()}
     assert not [mark for mark in marks if mark and (mark in elsewhere or mark in outbox)]
@@ -273,18 +281,25 @@ async def test_a_changed_county_file_is_applied_to_what_is_there(bench: SyncBenc
     assert (await bench.run("incremental"))["result"]["events"] == len(reviewed)
 
 
-async def test_a_run_overtaken_by_another_waits(bench: SyncBench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_run_overtaken_by_another_applies_nothing(bench: SyncBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The overtaken run compared with what is no longer the state, so it must not apply its difference."""
-    lock_pair = queries.lock_pair
 
-    async def overtaken(connection: Any, county: str, pair: str, **rest: Any) -> int:
-        return await lock_pair(connection, county, pair, **rest) + 1
+    async def overtaken(*_: Any, **__: Any) -> None:
+        connection = await bench.superuser()
+        await connection.execute("UPDATE ingest.sync_pair SET fence = fence + 1, lease_owner = 'another'")
+        await connection.close()
 
     before = await record(bench)
-    monkeypatch.setattr(queries, "lock_pair", overtaken)
-    job = await bench.run("full")
+    with monkeypatch.context() as patch:
+        patch.setattr(synchronize, "decide", overtaken)
+        job = await bench.run("full")
     assert (job["status"], job["error"]["code"]) == ("failed", "pair_busy")
     assert await record(bench) == before
+    assert (await bench.run("full"))["error"]["code"] == "pair_busy"
+    connection = await bench.superuser()
+    await connection.execute("UPDATE ingest.sync_pair SET lease_expires_at = now()")
+    await connection.close()
+    assert (await bench.run("incremental"))["result"]["events"] == 0
 
 
 async def test_the_ledger_tells_every_run(bench: SyncBench) -> None:
@@ -306,7 +321,8 @@ async def test_a_probe_reads_no_row_and_names_what_differs(bench: SyncBench, leg
     assert [d["column"] for d in report["differences"]] == ["situs_city"]
     assert report["server"]["more"]["transaction_read_only"] == "on"
     assert report["server"]["can_write"] is False
-    stamped = {table["table"] for table in report["tables"] if table["rowversion"]}
+    stamped = {table["table"] for table in report["tables"] if table["rowversion_column"]}
+    assert all(table["blind_spots"] for table in report["tables"])
     assert stamped == {"property_val", "land_detail", "imprv", "imprv_detail"}
 
 

@@ -29,6 +29,8 @@ class PostgresqlDialect(Dialect):
         """The server's own text; fixed-width texts lose their padding by the cast, bytes are hexadecimal."""
         if column.facts.type == "bytea":
             return f"encode({column.reference}, 'hex')"
+        if column.facts.type == "timestamp with time zone":  # the same moment, whatever the session's zone
+            return f"CAST(({column.reference} AT TIME ZONE 'UTC') AS text) || '+00'"
         return f"CAST({column.reference} AS text)"
 
     def typed(self, facts: ColumnFacts, value: str) -> Sql:
