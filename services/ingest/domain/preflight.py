@@ -65,7 +65,7 @@ def _of_columns(table: SourceTable, columns: Mapping[str, ColumnFacts]) -> list[
             found.append(MappingDifference("mapping_column_missing", table.name, name, message))
         elif there.type not in _KNOWN:
             message = f"{table.name}.{name} is {there.type}, a type that nothing is known of"
-            found.append(MappingDifference("mapping_type_unknown", table.name, name, message))
+            found.append(MappingDifference("mapping_type_differs", table.name, name, message))
         elif there.type not in _READABLE_FROM[kind] or _is_fraction(kind, there):
             message = f"{table.name}.{name} is {_told(there)}, which is not readable as {kind}"
             found.append(MappingDifference("mapping_type_differs", table.name, name, message))
