@@ -56,7 +56,7 @@ async def renew(
 
     Call it after the run's rows are merged. `tells` is false where there is no record before to differ from.
     """
-    renewal = _Renewal(unit, run, county_file, tells=tells, batch_rows=batch_parcels)
+    renewal = Renewal(unit, run, county_file, tells=tells, batch_rows=batch_parcels)
     try:
         return await renewal.work(is_whole=is_whole)
     finally:
@@ -64,7 +64,7 @@ async def renew(
             await touched.finish(unit.connection)
 
 
-class _Renewal:
+class Renewal:
     """One renewal: sales first, as parcels show their last sale."""
 
     def __init__(self, unit: UnitOfWork, run: Run, county: County, *, tells: bool, batch_rows: int) -> None:
@@ -128,6 +128,9 @@ class _Renewal:
         }
         made = await asyncio.to_thread(assemble_neighborhoods, self.pair, rows, working_year=self.run.working_year)
         await self._stage("neighborhood", made)
+        await self._save_neighborhoods()
+
+    async def _save_neighborhoods(self) -> None:
         await queries.save_neighborhoods(
             self.connection, self.run.county, self.pair.pair, working_year=self.run.working_year
         )
@@ -167,7 +170,7 @@ class _Renewal:
         wkb = pl.concat_str(pl.lit("\\x"), pl.col("geometry_wkb")).alias("geometry_wkb")
         await self._stage("parcel", parcels.with_columns(wkb))
         await self._stage("owner", owners)
-        await queries.set_last_sales(connection, county)
+        await queries.set_last_sales(connection, county, ids=ids)
         found = await self._differing(ids) if self.tells else ([], [], [])
         gone = await queries.save_parcels(connection, county, pair, years=self.years.built, ids=ids)
         await queries.save_owners(connection, county, pair, working_year=self.years.working, ids=ids)

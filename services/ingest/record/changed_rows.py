@@ -1,4 +1,7 @@
-"""The SQL that reads a run's changed source rows, a page at a time, for the envelopes that tell of them."""
+"""The SQL that reads a run's changed source rows, a page at a time, for the envelopes that tell of them.
+
+What a transaction wrote is not analysed: `OFFSET 0` makes a row be looked up by its whole key all the same.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -11,7 +14,8 @@ _CHANGED = """
 SELECT b.key, CASE WHEN NOT b.is_filtered THEN b.image::text END AS before,
   CASE WHEN NOT r.is_filtered THEN r.image::text END AS after
 FROM ingest.row_before b
-LEFT JOIN ingest.source_row r USING (county, pair, source_table, key)
+LEFT JOIN LATERAL (SELECT s.key, s.image, s.is_filtered FROM ingest.source_row s WHERE s.county = b.county
+  AND s.pair = b.pair AND s.source_table = b.source_table AND s.key = b.key OFFSET 0) r ON true
 WHERE b.county = $1 AND b.pair = $2 AND b.sequence = $3 AND b.source_table = $4 AND b.op IN ('c', 'u', 'd')
   AND (b.image IS NOT NULL AND NOT b.is_filtered OR r.key IS NOT NULL AND NOT r.is_filtered)
 ORDER BY b.key
@@ -35,8 +39,9 @@ FROM (
     SELECT s.batch, s.place, s.op, s.key, s.log, s.image AS after, s.log ->> 'token' || ' ' || (s.log ->> 'sequence')
         AS log_place, CASE WHEN lag(s.op) OVER k IS NOT NULL THEN lag(s.image) OVER k WHEN NOT b.is_filtered
         THEN b.image END AS before
-    FROM ingest.staged_row s LEFT JOIN ingest.row_before b ON b.county = s.county AND b.pair = s.pair
-      AND b.source_table = s.source_table AND b.key = s.key AND b.sequence = $5
+    FROM ingest.staged_row s LEFT JOIN LATERAL (SELECT l.image, l.is_filtered FROM ingest.row_before l
+      WHERE l.county = s.county AND l.pair = s.pair AND l.source_table = s.source_table AND l.key = s.key
+      AND l.sequence = $5 OFFSET 0) b ON true
     WHERE s.county = $1 AND s.pair = $2 AND s.run_id = $3 AND s.source_table = $4 AND s.op IN ('c', 'u', 'd')
       AND NOT s.is_filtered
     WINDOW k AS (PARTITION BY s.key ORDER BY s.batch, s.place)
@@ -80,10 +85,8 @@ async def count_loaded(connection: Any, run: Run, table: str) -> int:
 
 
 async def _pages(connection: Any, query: str, arguments: tuple[Any, ...], *, rows: int) -> AsyncIterator[list[Row]]:
-    """A query's rows by a cursor, so that it is planned and run once; by index, as nothing written is analysed yet."""
-    await connection.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off")
+    """A query's rows by a cursor, so that it is planned and run once."""
     cursor = await connection.cursor(query, *arguments)
-    await connection.execute("SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; SET LOCAL jit = on")
     while page := await cursor.fetch(rows):
         yield page
 

@@ -14,18 +14,18 @@ from services.ingest.domain.reach import Needed
 
 _POLARS_TYPES = {ColumnType.INTEGER: pl.Int64}
 #: each image is parsed once, and not once for every column
-_PARSED = "CROSS JOIN LATERAL (SELECT r.image::jsonb AS image, r.personal::jsonb AS personal OFFSET 0) v"
+_PARSED = "r.image::jsonb AS image, r.personal::jsonb AS personal"
 
 
 async def read_rows(connection: Any, county: str, pair: str, needed: Needed) -> pl.DataFrame:
     """The landed rows of a table that belong to the batch, in the order of their keys; all where no link finds them."""
     names = [_value(needed, name) for name in needed.columns]
-    batch = ""
-    if needed.link is not None:
-        found = f"r.{needed.link.value} = b.id AND b.link = {_literal(needed.link.value)}"
-        batch = f"batch_id b JOIN ingest.source_row r ON {found}"
-    source = f"{batch or 'ingest.source_row r'} {_PARSED} WHERE {_where(county, pair, needed)}"
-    query = f'SELECT {", ".join(["1", *names])} FROM {source} ORDER BY r.key COLLATE "C"'
+    rows, where = f"SELECT r.key, {_PARSED} FROM ingest.source_row r WHERE ", _where(county, pair, needed)
+    source = f"({rows} {where} OFFSET 0) v"
+    if needed.link is not None:  # `OFFSET 0` makes the rows be looked up by the link, whatever the planner expects
+        found = f"{rows} r.{needed.link.value} = b.id AND {where} OFFSET 0"
+        source = f"batch_id b CROSS JOIN LATERAL ({found}) v WHERE b.link = {_literal(needed.link.value)}"
+    query = f'SELECT {", ".join(["1", *names])} FROM {source} ORDER BY v.key COLLATE "C"'
     return await _read(connection, query, needed)
 
 
@@ -33,7 +33,7 @@ async def read_distinct(connection: Any, county: str, pair: str, needed: Needed)
     """What all landed rows of a table hold in the needed columns, each combination once."""
     names = ", ".join(["1", *(_value(needed, name) for name in needed.columns)])
     where = _where(county, pair, needed)
-    query = f"SELECT DISTINCT {names} FROM ingest.source_row r {_PARSED} WHERE {where}"
+    query = f"SELECT DISTINCT {names} FROM (SELECT {_PARSED} FROM ingest.source_row r WHERE {where} OFFSET 0) v"
     return await _read(connection, query, needed)
 
 

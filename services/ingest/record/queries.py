@@ -56,7 +56,7 @@ async def save_sales(connection: Any, county: str, pair: str, *, ids: Sequence[s
     """Take over the staged sales; those of the batch that are not staged are gone."""
     await connection.execute(
         "DELETE FROM ingest.sale e WHERE county = $1 AND pair = $2 AND sale_id = ANY($3)"
-        " AND NOT EXISTS (SELECT FROM stage_sale s WHERE s.sale_id = e.sale_id AND s.parcel_id = e.parcel_id)",
+        " AND NOT EXISTS (SELECT FROM stage_sale s WHERE s.sale_id = e.sale_id AND s.parcel_id = e.parcel_id OFFSET 0)",
         county,
         pair,
         ids,
@@ -69,12 +69,14 @@ async def differing_owners(connection: Any, county: str, pair: str, *, ids: Sequ
     fields = ("name", "mailing_address", "ownership_percent")
     changed = ", ".join(f"CASE WHEN e.{f} IS DISTINCT FROM s.{f} THEN '{f}' END" for f in fields)
     return await connection.fetch(  # type: ignore[no-any-return]
-        "SELECT coalesce(s.parcel_id, e.parcel_id) AS parcel_id, coalesce(s.tax_year, e.tax_year) AS tax_year,"
+        "WITH layer AS MATERIALIZED (SELECT parcel_id, tax_year FROM ingest.parcel"
+        "  WHERE county = $1 AND is_current AND parcel_id = ANY($3))"
+        " SELECT coalesce(s.parcel_id, e.parcel_id) AS parcel_id, coalesce(s.tax_year, e.tax_year) AS tax_year,"
         "  coalesce(s.owner_id, e.owner_id) AS owner_id, CASE WHEN s.owner_id IS NULL OR e.owner_id IS NULL"
         f"   THEN ARRAY['owner_id'] ELSE array_remove(ARRAY[{changed}], NULL) END AS changed_fields"
-        " FROM stage_owner s FULL JOIN (SELECT o.* FROM ingest.owner o JOIN ingest.parcel p ON p.county = o.county"
-        "   AND p.parcel_id = o.parcel_id AND p.tax_year = o.tax_year AND p.is_current"
-        "   WHERE o.county = $1 AND o.pair = $2 AND o.parcel_id = ANY($3)) e"
+        " FROM stage_owner s FULL JOIN (SELECT o.* FROM layer p CROSS JOIN LATERAL (SELECT * FROM ingest.owner w"
+        "   WHERE w.county = $1 AND w.pair = $2 AND w.parcel_id = p.parcel_id AND w.tax_year = p.tax_year"
+        "   OFFSET 0) o) e"
         "  ON e.parcel_id = s.parcel_id AND e.owner_id = s.owner_id"
         f" WHERE e.owner_id IS NULL OR s.owner_id IS NULL OR {_differs('e', 's', fields)}",
         county,
@@ -88,7 +90,7 @@ async def save_owners(connection: Any, county: str, pair: str, *, working_year: 
     await connection.execute(
         "DELETE FROM ingest.owner e WHERE county = $1 AND pair = $2 AND tax_year = $3 AND parcel_id = ANY($4)"
         " AND NOT EXISTS (SELECT FROM stage_owner s"
-        "  WHERE s.parcel_id = e.parcel_id AND s.tax_year = e.tax_year AND s.owner_id = e.owner_id)",
+        "  WHERE s.parcel_id = e.parcel_id AND s.tax_year = e.tax_year AND s.owner_id = e.owner_id OFFSET 0)",
         county,
         pair,
         working_year,
@@ -97,15 +99,15 @@ async def save_owners(connection: Any, county: str, pair: str, *, working_year: 
     await connection.execute(_upsert("owner", _OWNER_KEY))
 
 
-async def set_last_sales(connection: Any, county: str) -> None:
+async def set_last_sales(connection: Any, county: str, *, ids: Sequence[str]) -> None:
     """Give the staged parcels their last sale at a price."""
     await connection.execute(
         "UPDATE stage_parcel s SET last_sale_date = l.sale_date, last_sale_price_usd = l.sale_price_usd"
         " FROM (SELECT DISTINCT ON (e.parcel_id) e.parcel_id, e.sale_date, e.sale_price_usd FROM ingest.sale e"
-        "  JOIN (SELECT DISTINCT parcel_id FROM stage_parcel) p ON p.parcel_id = e.parcel_id"
-        "  WHERE e.county = $1 AND e.sale_price_usd > 0"
+        "  WHERE e.county = $1 AND e.parcel_id = ANY($2) AND e.sale_price_usd > 0"
         "  ORDER BY e.parcel_id, e.sale_date DESC NULLS LAST, e.sale_id DESC) l WHERE l.parcel_id = s.parcel_id",
         county,
+        ids,
     )
 
 
@@ -114,9 +116,9 @@ async def differing_parcels(connection: Any, county: str) -> list[Row]:
     told = _columns("parcel", _UNTOLD | {"parcel_id"})
     return await connection.fetch(  # type: ignore[no-any-return]
         f"SELECT s.parcel_id, s.tax_year, s.supplement, s.is_official, {_told_columns()}"
-        " FROM stage_parcel s LEFT JOIN ingest.parcel e ON e.county = $1 AND e.parcel_id = s.parcel_id"
-        f"  AND e.is_current WHERE s.is_current AND (e.parcel_id IS NULL OR {_differs('e', 's', told)})"
-        " ORDER BY s.parcel_id",
+        " FROM stage_parcel s LEFT JOIN LATERAL (SELECT * FROM ingest.parcel p WHERE p.county = $1 AND p.is_current"
+        "  AND p.parcel_id = s.parcel_id OFFSET 0) e ON true"
+        f" WHERE s.is_current AND (e.parcel_id IS NULL OR {_differs('e', 's', told)}) ORDER BY s.parcel_id",
         county,
     )
 
@@ -157,7 +159,7 @@ async def save_parcels(
     gone = await connection.fetch(
         "UPDATE ingest.parcel e SET is_active = false, updated_at = now() WHERE county = $1 AND pair = $2"
         " AND is_current AND is_active AND parcel_id = ANY($3)"
-        " AND NOT EXISTS (SELECT FROM stage_parcel s WHERE s.parcel_id = e.parcel_id AND s.is_current)"
+        " AND NOT EXISTS (SELECT FROM stage_parcel s WHERE s.parcel_id = e.parcel_id AND s.is_current OFFSET 0)"
         " RETURNING parcel_id, tax_year, supplement, is_official",
         county,
         pair,
@@ -165,14 +167,16 @@ async def save_parcels(
     )
     await connection.execute(
         "UPDATE ingest.parcel e SET is_current = false FROM stage_parcel s WHERE e.county = $1 AND e.is_current"
-        " AND s.is_current AND e.parcel_id = s.parcel_id AND (e.tax_year, e.supplement) <> (s.tax_year, s.supplement)",
+        " AND e.parcel_id = ANY($2) AND s.is_current AND e.parcel_id = s.parcel_id"
+        " AND (e.tax_year, e.supplement) <> (s.tax_year, s.supplement)",
         county,
+        ids,
     )
     await connection.execute(
         "UPDATE ingest.parcel e SET is_official = false WHERE county = $1 AND pair = $2 AND is_official"
         " AND tax_year = ANY($3) AND parcel_id = ANY($4) AND NOT EXISTS (SELECT FROM stage_parcel s"
         "  WHERE s.parcel_id = e.parcel_id AND s.tax_year = e.tax_year AND s.supplement = e.supplement"
-        "  AND s.is_official)",
+        "  AND s.is_official OFFSET 0)",
         county,
         pair,
         years,

@@ -7,12 +7,16 @@ from typing import Any
 from contracts.mapping import Link, Official, Pair
 from services.ingest.record.landed import json_text
 
-STAGES = ("parcel", "owner", "sale", "neighborhood")
+STAGES = {"parcel": "parcel_id", "owner": "parcel_id", "sale": "sale_id", "neighborhood": "neighborhood"}
 _LINKS = "parcel_id, sale_id, owner_id, lot_id"
 
 
 async def prepare(connection: Any) -> None:
-    """Tables for this transaction, and plans by index: what it wrote is not analysed, so estimates would mislead."""
+    """Tables for this transaction, and plans by index.
+
+    What a transaction wrote is not analysed, so estimates mislead: `OFFSET 0` in a subquery makes the rows of the large
+    tables be looked up by their whole key all the same.
+    """
     await connection.execute(
         "CREATE TEMP TABLE IF NOT EXISTS changed_link (link text, id text, PRIMARY KEY (link, id)) ON COMMIT DROP;"
         "CREATE TEMP TABLE IF NOT EXISTS touched_parcel"
@@ -21,16 +25,23 @@ async def prepare(connection: Any) -> None:
         " (place bigint GENERATED ALWAYS AS IDENTITY, id text PRIMARY KEY) ON COMMIT DROP;"
         "CREATE TEMP TABLE IF NOT EXISTS batch_id (link text, id text, PRIMARY KEY (link, id)) ON COMMIT DROP"
     )
-    for name in STAGES:
+    for name, key in STAGES.items():
         await connection.execute(
-            f"CREATE TEMP TABLE IF NOT EXISTS stage_{name} (LIKE ingest.{name} INCLUDING DEFAULTS) ON COMMIT DROP"
+            f"CREATE TEMP TABLE IF NOT EXISTS stage_{name} (LIKE ingest.{name} INCLUDING DEFAULTS) ON COMMIT DROP;"
+            f"CREATE INDEX IF NOT EXISTS stage_{name}_key ON stage_{name} ({key})"
         )
-    await connection.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL jit = off")
+    await connection.execute(
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
+        "SET LOCAL jit = off"
+    )
 
 
 async def finish(connection: Any) -> None:
     """Plan as usual again."""
-    await connection.execute("SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL jit = on")
+    await connection.execute(
+        "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;"
+        "SET LOCAL jit = on"
+    )
 
 
 async def changed_tables(connection: Any, county: str, pair: str, *, sequence: int, run_id: Any) -> list[str]:
@@ -52,8 +63,9 @@ async def find_changed_links(connection: Any, county: str, pair: str, *, sequenc
         "INSERT INTO changed_link SELECT DISTINCT l.link, l.id FROM ("
         f" SELECT {_LINKS} FROM ingest.row_before WHERE county = $1 AND pair = $2 AND sequence = $3"
         f" UNION ALL SELECT {', '.join(f'r.{name}' for name in _LINKS.split(', '))} FROM ingest.row_before b"
-        "  JOIN ingest.source_row r USING (county, pair, source_table, key)"
-        "  WHERE county = $1 AND pair = $2 AND b.sequence = $3"
+        "  CROSS JOIN LATERAL (SELECT * FROM ingest.source_row s WHERE s.county = $1 AND s.pair = $2"
+        "   AND s.source_table = b.source_table AND s.key = b.key OFFSET 0) r"
+        "  WHERE b.county = $1 AND b.pair = $2 AND b.sequence = $3"
         f" UNION ALL SELECT {_LINKS} FROM ingest.staged_row WHERE county = $1 AND pair = $2 AND run_id = $4"
         ") c CROSS JOIN LATERAL (VALUES ('parcel_id', c.parcel_id), ('sale_id', c.sale_id), ('owner_id', c.owner_id),"
         "  ('lot_id', c.lot_id)) l (link, id) WHERE l.id IS NOT NULL ON CONFLICT DO NOTHING",
@@ -85,9 +97,10 @@ async def touch_sales_of_parcels(connection: Any, county: str, pair: str, *, roo
 
 def _widen(touched: str, found: str, *, by: Link) -> str:
     return (
-        f"INSERT INTO {touched} (id) SELECT DISTINCT r.{found} FROM changed_link c JOIN ingest.source_row r"
-        f" ON r.county = $1 AND r.pair = $2 AND r.source_table = $3 AND r.{by.value} = c.id"
-        f" WHERE c.link = '{by.value}' AND r.{found} IS NOT NULL ON CONFLICT DO NOTHING"
+        f"INSERT INTO {touched} (id) SELECT DISTINCT r.{found} FROM changed_link c CROSS JOIN LATERAL (SELECT s.{found}"
+        f"  FROM ingest.source_row s WHERE s.county = $1 AND s.pair = $2 AND s.source_table = $3"
+        f"  AND s.{by.value} = c.id AND s.{found} IS NOT NULL OFFSET 0) r"
+        f" WHERE c.link = '{by.value}' ON CONFLICT DO NOTHING"
     )
 
 
@@ -102,6 +115,7 @@ async def touch_supplements(connection: Any, county: str, pair: Pair, official: 
     layers, groups = by_name[official.layers], by_name[group_table]
     of_layer = [json_text("l", layers.link_columns(link)[0]) for link in (Link.TAX_YEAR, Link.SUPPLEMENT)]
     of_group = [json_text("g", groups.link_columns(link)[0]) for link in (Link.TAX_YEAR, Link.SUPPLEMENT)]
+    await connection.execute("SET LOCAL enable_hashjoin = on")  # its key is in the images, where no index is
     changed = "SELECT FROM ingest.row_before b WHERE b.county = $1 AND b.pair = $2 AND b.sequence = $3"
     await connection.execute(
         "INSERT INTO touched_parcel (id) SELECT DISTINCT l.parcel_id FROM ("
@@ -122,6 +136,7 @@ async def touch_supplements(connection: Any, county: str, pair: Pair, official: 
         status_table,
         official.layers,
     )
+    await connection.execute("SET LOCAL enable_hashjoin = off")
 
 
 async def touch_everything(connection: Any, county: str, pair: Pair) -> None:

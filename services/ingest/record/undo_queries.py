@@ -9,6 +9,11 @@ from services.ingest.domain.envelopes import Run
 
 Row = Mapping[str, Any]
 
+#: a landed row of `undo_target t`, looked up by its whole key whatever the planner expects of what nobody analysed
+_LANDED = (
+    "SELECT {} FROM ingest.source_row s WHERE s.county = $1 AND s.pair = $2 AND s.source_table = t.source_table"
+    " AND s.key = t.key OFFSET 0"
+)
 _STATE = "digest, image, personal, parcel_id, sale_id, owner_id, lot_id, created_sequence, is_filtered, range_number"
 
 
@@ -67,7 +72,6 @@ async def later_operations(connection: Any, county: str, pair: str, *, after: in
 
 async def find_targets(connection: Any, county: str, pair: str, *, sequences: Sequence[int]) -> None:
     """What each touched row was before the first of the runs; `is_load` where a first load brought it."""
-    columns = ", ".join(f"b.{name}" for name in _STATE.split(", "))
     await connection.execute(
         "CREATE TEMP TABLE undo_target (source_table text, key text, op text, is_absent boolean, is_load boolean,"
         " sequence bigint, digest text, image text, personal text, parcel_id text, sale_id text, owner_id text,"
@@ -76,15 +80,16 @@ async def find_targets(connection: Any, county: str, pair: str, *, sequences: Se
     )
     await connection.execute(
         f"INSERT INTO undo_target (source_table, key, op, is_absent, is_load, sequence, {_STATE})"
-        " SELECT k.source_table, k.key, b.op, b.image IS NULL OR b.created_sequence = ANY($3),"
-        "  b.op IS DISTINCT FROM 'c' AND coalesce(b.created_sequence = ANY($3), true),"
-        f"  b.changed_sequence, {columns}"
-        " FROM undo_key k LEFT JOIN (SELECT DISTINCT ON (source_table, key) * FROM ingest.row_before"
-        "  WHERE county = $1 AND pair = $2 AND sequence = ANY($3) ORDER BY source_table, key, sequence) b"
-        " ON b.source_table = k.source_table AND b.key = k.key",
+        " SELECT DISTINCT ON (source_table, key) source_table, key, op, image IS NULL OR created_sequence = ANY($3),"
+        f"  op <> 'c' AND created_sequence = ANY($3), changed_sequence, {_STATE} FROM ingest.row_before"
+        " WHERE county = $1 AND pair = $2 AND sequence = ANY($3) ORDER BY source_table, key, sequence",
         county,
         pair,
         sequences,
+    )
+    await connection.execute(
+        "INSERT INTO undo_target (source_table, key, is_absent, is_load) SELECT source_table, key, true, true"
+        " FROM undo_key ON CONFLICT DO NOTHING"
     )
     await connection.execute("ANALYZE undo_target")
 
@@ -100,8 +105,7 @@ async def keep_before(connection: Any, run: Run) -> int:
         "  t.key, r.digest, r.image, r.personal, r.parcel_id, r.sale_id,"
         "  r.owner_id, r.lot_id, coalesce(r.created_sequence, 0), coalesce(r.sequence, 0),"
         "  coalesce(r.is_filtered, false), r.range_number"
-        " FROM undo_target t LEFT JOIN ingest.source_row r ON r.county = $1 AND r.pair = $2"
-        "  AND r.source_table = t.source_table AND r.key = t.key"
+        f" FROM undo_target t LEFT JOIN LATERAL ({_LANDED.format('*')}) r ON true"
         " WHERE CASE WHEN t.is_absent THEN r.key IS NOT NULL ELSE r.key IS NULL OR (r.image, r.personal, r.digest,"
         "  r.sequence, r.is_filtered) IS DISTINCT FROM (t.image, t.personal, t.digest, t.sequence, t.is_filtered) END",
         run.county,
@@ -114,11 +118,12 @@ async def keep_before(connection: Any, run: Run) -> int:
 async def forget_ranges(connection: Any, run: Run) -> None:
     """Let the ranges of the rows be read again; all of a table where a row's range is not known any more."""
     await connection.execute(
-        "UPDATE ingest.sync_range g SET digest = NULL WHERE county = $1 AND pair = $2 AND ("
-        " EXISTS (SELECT FROM ingest.row_before b WHERE b.county = $1 AND b.pair = $2 AND b.sequence = $3"
-        "   AND b.source_table = g.source_table AND b.range_number = g.number)"
-        " OR EXISTS (SELECT FROM undo_target t WHERE t.source_table = g.source_table AND t.range_number = g.number)"
-        " OR EXISTS (SELECT FROM undo_target t WHERE t.source_table = g.source_table AND NOT t.is_absent"
+        "WITH touched AS MATERIALIZED (SELECT DISTINCT source_table, range_number, false AS is_back"
+        "   FROM ingest.row_before WHERE county = $1 AND pair = $2 AND sequence = $3"
+        "  UNION SELECT DISTINCT source_table, range_number, true FROM undo_target WHERE NOT is_absent)"
+        " UPDATE ingest.sync_range g SET digest = NULL WHERE county = $1 AND pair = $2 AND ("
+        "  EXISTS (SELECT FROM touched t WHERE t.source_table = g.source_table AND t.range_number = g.number)"
+        "  OR EXISTS (SELECT FROM touched t WHERE t.source_table = g.source_table AND t.is_back"
         "   AND NOT EXISTS (SELECT FROM ingest.sync_range o WHERE o.county = $1 AND o.pair = $2"
         "    AND o.source_table = t.source_table AND o.number = t.range_number)))",
         run.county,
@@ -130,8 +135,8 @@ async def forget_ranges(connection: Any, run: Run) -> None:
 async def restore_rows(connection: Any, county: str, pair: str) -> None:
     """Make the landed rows what they were, to the letter."""
     await connection.execute(
-        "DELETE FROM ingest.source_row r USING undo_target t WHERE r.county = $1 AND r.pair = $2"
-        " AND r.source_table = t.source_table AND r.key = t.key AND t.is_absent",
+        "DELETE FROM ingest.source_row WHERE ctid = ANY(ARRAY(SELECT r.ctid FROM undo_target t"
+        f" CROSS JOIN LATERAL ({_LANDED.format('s.ctid')}) r WHERE t.is_absent))",
         county,
         pair,
     )
@@ -195,13 +200,14 @@ async def forget_layers(
     year = f"(b.image::jsonb ->> {_literal(year_column)})::int" if year_column else str(int(run.working_year))
     supplement = f"(b.image::jsonb ->> {_literal(supplement_column)})::int" if supplement_column else "0"
     await connection.execute(
-        "DELETE FROM ingest.parcel e USING ingest.row_before b WHERE b.county = $1 AND b.pair = $2"
-        " AND b.sequence = $3 AND b.source_table = $4 AND b.op = 'd' AND e.county = $1 AND e.pair = $2"
-        f" AND e.parcel_id = b.parcel_id AND e.tax_year = {year} AND e.supplement = {supplement}"
-        " AND (NOT e.is_current AND NOT e.is_official OR NOT EXISTS (SELECT FROM ingest.source_row r"
-        "   WHERE r.county = $1 AND r.pair = $2 AND r.source_table = $4 AND r.parcel_id = e.parcel_id)"
-        "  AND NOT EXISTS (SELECT FROM ingest.row_before p WHERE p.county = $1 AND p.pair = $2 AND p.sequence < $3"
-        "   AND p.source_table = $4 AND p.key = b.key AND p.op = 'd'))",
+        "DELETE FROM ingest.parcel WHERE ctid = ANY(ARRAY(SELECT l.ctid FROM ingest.row_before b"
+        " CROSS JOIN LATERAL (SELECT e.ctid FROM ingest.parcel e WHERE e.county = $1 AND e.pair = $2"
+        f"  AND e.parcel_id = b.parcel_id AND e.tax_year = {year} AND e.supplement = {supplement}"
+        "  AND (NOT e.is_current AND NOT e.is_official OR NOT EXISTS (SELECT FROM ingest.source_row r"
+        "    WHERE r.county = $1 AND r.pair = $2 AND r.source_table = $4 AND r.parcel_id = e.parcel_id)"
+        "   AND NOT EXISTS (SELECT FROM ingest.row_before p WHERE p.county = $1 AND p.pair = $2 AND p.sequence < $3"
+        "    AND p.source_table = $4 AND p.key = b.key AND p.op = 'd')) OFFSET 0) l"
+        " WHERE b.county = $1 AND b.pair = $2 AND b.sequence = $3 AND b.source_table = $4 AND b.op = 'd'))",
         run.county,
         run.pair.pair,
         run.sequence,
@@ -216,7 +222,7 @@ async def forget_layers(
         )
     await connection.execute(
         "DELETE FROM ingest.owner o WHERE county = $1 AND pair = $2 AND NOT EXISTS (SELECT FROM ingest.parcel p"
-        " WHERE p.county = o.county AND p.parcel_id = o.parcel_id AND p.tax_year = o.tax_year)",
+        " WHERE p.county = o.county AND p.parcel_id = o.parcel_id AND p.tax_year = o.tax_year OFFSET 0)",
         run.county,
         run.pair.pair,
     )
