@@ -69,6 +69,8 @@ async def test_a_polled_pair_follows_its_source(office: Office, counties: Path, 
                 return bool(await office.fetchval(query, str(prop_id)))
 
             await eventually(is_there, "a later poll has brought the change", wait_seconds=60)
+            verified = "SELECT min(verified_through) > now() - interval '1 minute' FROM ingest.sync_table_v1"
+            assert await office.fetchval(verified)
         finally:
             stop.set()
             await serving
