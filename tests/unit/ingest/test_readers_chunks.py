@@ -35,6 +35,7 @@ def assert_partition(landed: Landing, source: MemorySource) -> None:
     ranges = compare.ordered(list(landed.landed.ranges.values()))
     assert len(ranges) == len(landed.landed.ranges)
     assert landed.landed.rows == source.rows
+    assert sum(known.digest.rows for known in ranges if known.digest) == len(source.rows)
     assert set(landed.landed.placed.values()) <= {known.number for known in ranges}
     assert [source.digests([_asked(known)])[0] for known in ranges] == [known.digest for known in ranges]
 

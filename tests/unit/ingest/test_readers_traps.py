@@ -231,6 +231,27 @@ def test_p10_what_is_written_while_a_table_is_loaded_is_not_overwritten_by_what_
     assert landed.landed.rows == source.rows
 
 
+def test_p10_images_of_the_log_from_before_a_row_was_loaded_are_not_told_after_it() -> None:
+    source, landed = filled(20), follow("cdc")
+    turn = iter(range(1, 1_000))
+
+    def write_while_ranges_are_read() -> None:
+        if source.asked[-1] == "read":
+            source.put(row("2026", "000", "a", str(next(turn))))
+
+    source.between = write_while_ranges_are_read
+    landed.run(source)
+    source.between = lambda: None
+    source.put(row("2026", "000", "a", str(next(turn))))
+    loaded = value_at(landed, 0)
+    landed.run(source)
+    told = [int(written["value"] or 0) for _, _, written in landed.told]
+    assert loaded is not None
+    assert int(loaded) > 1
+    assert told == [int(loaded) + 1]
+    assert landed.landed.rows == source.rows
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 7])
 def test_p12_keys_of_three_columns_are_read_once_across_the_edges_of_ranges(rows: int) -> None:
     source = MemorySource()
