@@ -4,13 +4,15 @@ Columns are declared with a type and, where they identify something canonical, a
 whose rows it has one each of; every other table is joined to it by the links that both have.
 """
 
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
 from contracts.file_format import FileFormat
 from contracts.following import Following, ReaderName
+from contracts.pairs import Match, OriginMark, PairRole
 from contracts.quarantine import QuarantineRule
 from contracts.subjects import COUNTY_PATTERN
 
@@ -112,6 +114,7 @@ class SourceTable(Section):
         default=None, description="the rowversion or timestamp that moves with every change of a row; null: found out"
     )
     epsg: int | None = Field(default=None, description="the geometry's CRS; null: the county's")
+    origin: OriginMark | None = Field(default=None, description="rows that TerraFusion's own values were written to")
 
     @model_validator(mode="after")
     def _columns_are_declared(self) -> Self:
@@ -119,6 +122,7 @@ class SourceTable(Section):
         named |= {name for check in self.checks for name in (check.required_with, check.year_column) if name}
         named |= {name for link in self.links for name in self.link_columns(link)}
         named |= {self.repeats_ordered_by} if self.repeats_ordered_by else set()
+        named |= {self.origin.column} if self.origin else set()
         named |= {*self.file_format.date_formats, *self.file_format.empty_if_missing}
         if unknown := sorted(named - set(self.columns)):
             raise ValueError(f"table {self.name} does not declare the columns {unknown}")
@@ -308,6 +312,8 @@ class Pair(Section):
 
     pair: str = Field(pattern=COUNTY_PATTERN)
     connector: Literal["pacs", "sql", "files", "feature_service"]
+    role: PairRole = Field(default="primary", description="what becomes of its rows; one pair of a county is primary")
+    match: Match = Field(default=Match(), description="of other roles: how it finds the parcels of the primary pair")
     reader: ReaderName = "auto"
     following: Following = Following()
     source_schema: str = Field(default="dbo", description="the schema of the source's tables")
@@ -322,6 +328,18 @@ class Pair(Section):
     snapshot_events: bool = Field(default=False, description="publish an `r` envelope per row of the first load")
     tables: tuple[SourceTable, ...] = Field(min_length=1)
     entities: Entities
+    _together: "Together" = PrivateAttr(default_factory=lambda: Together())  # noqa: PLW0108 it is defined below
+
+    @property
+    def together(self) -> "Together":
+        """All pairs of the county, and whose word counts; nothing where it was loaded without them."""
+        return self._together
+
+    @property
+    def mapped_fields(self) -> set[str]:
+        """Fields of parcels and owners that it says, as `ownership` names them."""
+        named = {name: fields for name, _, fields in self.entities.mapped()}
+        return {*named["parcel"], *(f"owner.{name}" for name in named.get("owner", {}))}
 
     @property
     def table_by_name(self) -> dict[str, SourceTable]:
@@ -365,14 +383,86 @@ class Pair(Section):
         return self
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """The pairs of a county, the primary one first, and whose word counts where several say the same field."""
+
+    pairs: tuple[Pair, ...] = ()
+    ownership: dict[str, str] = field(default_factory=dict)
+    tolerances: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def primary(self) -> Pair | None:
+        """The pair that makes the parcels."""
+        return next((pair for pair in self.pairs if pair.role == "primary"), None)
+
+    @property
+    def contributing(self) -> tuple[Pair, ...]:
+        """Those that say fields of the parcels, as they stand in the file."""
+        return tuple(pair for pair in self.pairs if pair.role == "contributing")
+
+    @property
+    def rules(self) -> str:
+        """What the record is made by beside the primary pair's mapping; empty where there is no other."""
+        found = [
+            f"{pair.pair} {pair.match.model_dump_json()} {sorted(pair.mapped_fields)}" for pair in self.contributing
+        ]
+        return repr((found, sorted(self.ownership.items()), sorted(self.tolerances.items()))) if found else ""
+
+
+OWNED_FIELDS = {*get_args(ParcelField), *(f"owner.{name}" for name in get_args(OwnerField))} - {"inactive_date"}
+"""What a pair may own, beside attributes: whether a parcel is active the primary pair alone says."""
+
+
 class CountyMappings(Section):
     """A county's `mappings.yaml`."""
 
     pairs: tuple[Pair, ...]
+    ownership: dict[str, str] = Field(
+        default_factory=dict, description="by field, the pair whose value stands where several say one"
+    )
+    tolerances: dict[str, float] = Field(
+        default_factory=dict, description="by field, how far two systems may differ and still agree"
+    )
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
         names = [pair.pair for pair in self.pairs]
         if len(set(names)) != len(names):
             raise ValueError("two pairs have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _one_pair_makes_the_parcels(self) -> Self:
+        primary = [pair.pair for pair in self.pairs if pair.role == "primary"]
+        if self.pairs and len(primary) != 1:
+            raise ValueError(f"one pair of a county is primary, not {primary}: others are contributing or parallel")
+        for pair in self.pairs:
+            if pair.role == "contributing" and (pair.entities.sale or pair.entities.neighborhood):
+                raise ValueError(f"pair {pair.pair} is contributing: sales and neighborhoods are the primary pair's")
+            if pair.role == "contributing" and "inactive_date" in pair.entities.parcel.fields:
+                raise ValueError(f"pair {pair.pair} is contributing: whether a parcel is active the primary pair says")
+        return self
+
+    @model_validator(mode="after")
+    def _owners_are_there(self) -> Self:
+        by_name = {pair.pair: pair for pair in self.pairs}
+        attributes = {name for pair in self.pairs for name in pair.mapped_fields if name.startswith("attributes.")}
+        if unknown := sorted({*self.ownership, *self.tolerances} - OWNED_FIELDS - attributes):
+            raise ValueError(f"ownership and tolerances name fields that there are not: {unknown}")
+        for name, owner in self.ownership.items():
+            if owner not in by_name:
+                raise ValueError(f"the owner of {name} is no pair of the county: {owner}")
+            if by_name[owner].role == "parallel" or name not in by_name[owner].mapped_fields:
+                raise ValueError(f"the pair {owner} owns {name} and does not say it")
+        if negative := sorted(name for name, tolerance in self.tolerances.items() if tolerance < 0):
+            raise ValueError(f"a tolerance is not below zero: {negative}")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_know_each_other(self) -> Self:
+        ordered = sorted(self.pairs, key=lambda pair: pair.role != "primary")
+        together = Together(tuple(pair.model_copy() for pair in ordered), self.ownership, self.tolerances)
+        for pair in self.pairs:
+            pair._together = together  # noqa: SLF001 of this module
         return self
