@@ -7,7 +7,14 @@ import pytest
 
 from contracts.events.ingest import MASK, ChangeEnvelope
 from services.ingest.domain.envelopes import Place, RowChange, Run, envelopes, event_id
-from services.ingest.domain.facts import Origin, owner_facts, parcel_facts, removed_parcel_facts, sale_facts
+from services.ingest.domain.facts import (
+    Origin,
+    official_facts,
+    owner_facts,
+    parcel_facts,
+    removed_parcel_facts,
+    sale_facts,
+)
 from tests.support.mappings import county_pair
 
 SEEN = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -17,7 +24,7 @@ RUN = Run("benton", county_pair("benton"), "pacs_oltp", 4, SEEN)
 
 def parcel(before: dict[str, Any] | None, after: dict[str, Any], *, moved: bool = False) -> dict[str, Any]:
     row = {"parcel_id": "7", "tax_year": 2026, "supplement": 1, "before": before, "after": after}
-    return {**row, "geometry_changed": moved}
+    return {**row, "geometry_changed": moved, "is_official": True}
 
 
 def active(**fields: Any) -> dict[str, Any]:
@@ -46,8 +53,20 @@ def test_removal_is_the_end_of_activity(before: Any, after: Any, subjects: list[
 
 
 def test_a_parcel_gone_from_the_source_is_removed() -> None:
-    (fact,) = removed_parcel_facts(ORIGIN, [{"parcel_id": "7", "tax_year": 2026, "supplement": 0}])
+    row = {"parcel_id": "7", "tax_year": 2026, "supplement": 0, "is_official": True}
+    (fact,) = removed_parcel_facts(ORIGIN, [row], certified_year=2026)
     assert (fact.subject, fact.body()["after"]) == ("parcel.removed.benton", None)
+    assert fact.body()["is_certified_year"] is True
+
+
+def test_an_official_layer_that_was_told_as_the_working_one_is_not_told_again() -> None:
+    row = {**parcel(active(zoning="R"), active(zoning="C")), "is_working": True}
+    gone = {**parcel(active(zoning="R"), None), "is_working": False}
+    assert official_facts(ORIGIN, [row, gone], said={"7"}, certified_year=None) == []
+    changed, removed = official_facts(ORIGIN, [row, gone], said=set(), certified_year=2026)
+    assert (changed.subject, removed.subject) == ("parcel.changed.benton", "parcel.removed.benton")
+    assert {fact.body()["layer"] for fact in (changed, removed)} == {"official"}
+    assert changed.body()["is_certified_year"] is True
 
 
 def sale(parcel_id: str, before: Any, after: Any, *, was_known: bool, is_known: bool) -> dict[str, Any]:
