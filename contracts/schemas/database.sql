@@ -563,7 +563,8 @@ CREATE TABLE ingest.quarantine (
     value text,
     operation_id uuid NOT NULL,
     first_seen_at timestamp with time zone DEFAULT now() NOT NULL,
-    last_seen_at timestamp with time zone DEFAULT now() NOT NULL
+    last_seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    source_key jsonb
 );
 
 ALTER TABLE ONLY ingest.quarantine FORCE ROW LEVEL SECURITY;
@@ -575,6 +576,10 @@ COMMENT ON COLUMN ingest.quarantine.value IS 'the offending value, masked where 
 -- Name: COLUMN quarantine.operation_id; Type: COMMENT; Schema: ingest; Owner: -
 
 COMMENT ON COLUMN ingest.quarantine.operation_id IS 'the operation that saw it last';
+
+-- Name: COLUMN quarantine.source_key; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.quarantine.source_key IS 'as the source gave it, to ask for the row again; null: not known';
 
 -- Name: quarantine_v1; Type: VIEW; Schema: ingest; Owner: -
 
@@ -798,7 +803,8 @@ CREATE UNLOGGED TABLE ingest.staged_violation (
     key text NOT NULL,
     rule text,
     field text,
-    value text
+    value text,
+    source_key jsonb
 );
 
 ALTER TABLE ONLY ingest.staged_violation FORCE ROW LEVEL SECURITY;
