@@ -43,6 +43,8 @@ COMMENT ON COLUMN ingest.sync_pair.status IS 'active, paused by a person, or hel
 COMMENT ON COLUMN ingest.sync_pair.fence IS 'rises with every owner: a late one changes nothing';
 COMMENT ON COLUMN ingest.sync_pair.working_year IS 'of the last run';
 COMMENT ON COLUMN ingest.sync_pair.failures IS 'failed runs in a row, for the circuit breaker';
+ALTER TABLE ingest.quarantine ADD COLUMN source_key jsonb;
+COMMENT ON COLUMN ingest.quarantine.source_key IS 'as the source gave it, to ask for the row again; null: not known';
 ALTER TABLE ingest.sync_operation
   ADD COLUMN started_at timestamptz, ADD COLUMN undone_by uuid, ADD COLUMN certificate_id uuid;
 """
@@ -110,7 +112,8 @@ STAGES = {
     """,
     "staged_violation": """
       county text NOT NULL, pair text NOT NULL, run_id uuid NOT NULL, source_table text NOT NULL,
-      batch integer NOT NULL, key text NOT NULL, rule text, field text, value text
+      batch integer NOT NULL, key text NOT NULL, rule text, field text, value text,
+      source_key jsonb
     """,
 }
 STAGE_INDEXES = """
@@ -136,6 +139,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("ALTER TABLE ingest.quarantine DROP COLUMN source_key")
     for table in (*TABLES, *STAGES):
         op.execute(f"DROP TABLE ingest.{table}")
     op.execute(

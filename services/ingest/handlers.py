@@ -2,9 +2,13 @@
 
 from chassis.jobs import JobRouter, RunningJob
 from contracts.api.sync import SyncParameters
+from contracts.mapping import Pair
+from services.ingest.certificate.verifying import verify
 from services.ingest.mappings import load_pair
 from services.ingest.operation.admission import admit, leave_out, watched
-from services.ingest.synchronize import synchronize
+from services.ingest.record.undo import undo
+from services.ingest.steering import steer
+from services.ingest.synchronize import approve, reject, synchronize
 
 router = JobRouter()
 
@@ -17,4 +21,20 @@ async def run_synchronization(job: RunningJob, parameters: SyncParameters) -> No
         await leave_out(job, pair, reason)
         return
     async with watched(job, pair, parameters.mode):
-        await synchronize(job, pair, parameters)
+        await _do(job, pair, parameters)
+
+
+async def _do(job: RunningJob, pair: Pair, parameters: SyncParameters) -> None:
+    match parameters.mode:
+        case "approve":
+            await approve(job, pair, parameters)
+        case "reject":
+            await reject(job, pair, parameters)
+        case "undo":
+            await undo(job, pair, parameters)
+        case "verify":
+            await verify(job, pair, parameters)
+        case "pause" | "resume" | "stop":
+            await steer(job, pair, parameters)
+        case _:
+            await synchronize(job, pair, parameters)

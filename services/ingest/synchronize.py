@@ -1,126 +1,161 @@
-"""One run of a pair, from the source's picture to the committed record."""
+"""One run of a pair: read what changed, decide, apply; a killed run goes on where it was."""
 
 import asyncio
 import time
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
+from uuid import UUID
 
-import polars as pl
-
-from chassis.errors import PermanentError, TransientError
+from chassis.database import UnitOfWork
+from chassis.errors import PermanentError
 from chassis.jobs import RunningJob
 from contracts.api.sync import SyncParameters
-from contracts.events.ingest import SyncBrakeApplied
 from contracts.mapping import Pair
-from services.ingest import planning, queries
-from services.ingest.apply import Plan, apply
-from services.ingest.domain.entities import Scope
-from services.ingest.domain.envelopes import Run, event_id
-from services.ingest.reading import Picture, read_picture
-from services.ingest.settings import source_url
+from services.ingest import pair_queries, runs
+from services.ingest.deciding import Counts, decide
+from services.ingest.landing.apply import apply
+from services.ingest.landing.intake import Loop
+from services.ingest.landing.merge import settle
+from services.ingest.leases import Lease, leased
+from services.ingest.reading import Reading
+from services.ingest.runs import OpenRun
 
-Frames = dict[str, pl.DataFrame]
-TELL_SECONDS = 120  # a loop that is gone must not keep the reading thread for ever
+Tables = Mapping[str, Mapping[str, Any]]
 
 
 async def synchronize(job: RunningJob, pair: Pair, parameters: SyncParameters) -> None:
     """Brings the record to what the source says; all of it or nothing.
 
     Raises:
-        PermanentError: `mapping_…`, `source_not_configured`, `empty_read`, `table_unknown`, `tables_not_loaded`.
+        PermanentError: `mapping_…`, `source_not_configured`, `empty_read`, `approval_required`, `table_unknown`,
+            `tables_not_loaded`, `pair_paused`.
         TransientError: `source_unavailable`, `pair_busy`.
     """
     started = time.monotonic()
-    tables = planning.needed_tables(pair, parameters.tables)
-    loop = asyncio.get_running_loop()
-
-    def tell(done: int, total: int, table: str) -> None:
-        told = job.progress(done, total + 1, "tables", f"reading {table}")
-        asyncio.run_coroutine_threadsafe(told, loop).result(timeout=TELL_SECONDS)
-
-    picture = await job.compute(read_picture, pair, source_url(pair.pair), tables, tell=tell)
-    plan = await _plan(job, pair, parameters, picture)
-    await job.progress(len(tables), len(tables) + 1, "tables", "applying")
-    result: dict[str, Any] = {}
-    async with job.completing(result) as unit:
-        sequence = await queries.lock_pair(
-            unit.connection, job.county, pair.pair, reader=pair.reader, source_tables=[t.name for t in pair.tables]
-        )
-        if sequence + 1 != plan.run.sequence:
-            raise TransientError("pair_busy", f"another operation of {pair.pair} was applied meanwhile")
-        result |= await apply(unit, plan)
-        result["seconds"] = round(time.monotonic() - started, 3)
+    await runs.require_free(job, pair)
+    async with leased(job, pair) as lease:
+        opened, tables = await _read(job, pair, parameters, lease)
+        counts = await _settled(job, lease, opened, tables)
+        if parameters.mode == "verify":
+            await _leave(job, lease, opened, counts, started=started)
+            return
+        chosen = {name for name, read in tables.items() if read["is_chosen"]}
+        await decide(job, lease, opened, counts, chosen)
+        await job.progress(len(tables), len(tables) + 1, "tables", "applying")
+        await apply(job, lease, opened, tables=tables, counts=counts, started=started)
 
 
-async def _plan(job: RunningJob, pair: Pair, parameters: SyncParameters, picture: Picture) -> Plan:
-    sequence, past_rules, landed = await _landed(job, pair, picture)
-    run = Run(job.county, pair, picture.database, sequence + 1, picture.seen_at)
-    await _brake(job, run, picture, landed)
-    county, year = job.county_file, picture.working_year
-    today = datetime.now(ZoneInfo(county.time_zone)).date()
-    plans = await job.compute(planning.plan_tables, pair, picture, landed, today=today)
-    before, others = await _images(job, pair, plans, landed)
-    rows = await job.compute(planning.entity_rows, pair, plans, others)
-    rules = planning.rules_digest(pair, county)
-    is_whole = parameters.mode == "full" or rules != past_rules
-    scope = Scope() if is_whole else await job.compute(planning.scope_of, pair, plans, rows, before)
-    assembled = await job.compute(planning.build, pair, rows, county=county, working_year=year, scope=scope)
-    return Plan(run, job.id, parameters.mode, year, rules, plans, before, assembled, scope)
+async def approve(job: RunningJob, pair: Pair, parameters: SyncParameters) -> None:
+    """Apply the run that a brake holds. That a table is empty has to be said by its name.
 
-
-async def _landed(job: RunningJob, pair: Pair, picture: Picture) -> tuple[int, str | None, Frames]:
-    """How often the pair was synchronised, by which rules, and what is landed of the tables that were read."""
-    async with job.database.read(job.county) as connection:
-        known = await queries.read_pair(connection, job.county, pair.pair)
-        digests = {
-            name: await queries.read_digests(connection, job.county, pair.pair, source_table=name)
-            for name in picture.rows
-        }
-    sequence, rules = (known["sequence"], known["rules"]) if known else (0, None)
-    if sequence == 0 and len(picture.rows) < len(pair.tables):
-        raise PermanentError("tables_not_loaded", f"synchronise the whole pair {pair.pair} before single tables")
-    return sequence, rules, digests
-
-
-async def _brake(job: RunningJob, run: Run, picture: Picture, landed: Frames) -> None:
-    """Stop where a table that had rows was read empty; say so on the bus."""
-    empty = planning.braked_tables(picture, landed)
-    if not empty:
-        return
-    brake = SyncBrakeApplied(
-        county=job.county,
-        occurred_at=picture.seen_at,
-        pair=run.pair.pair,
-        operation_id=job.id,
-        reason="empty_read",
-        source_tables=tuple(empty),
-    )
-    async with job.database.begin(job.county) as unit:
-        await unit.publish(brake, event_id=str(event_id(run, "brake", str(job.id))))
-    raise PermanentError(
-        "empty_read",
-        f"{', '.join(empty)} had rows and was read empty: nothing was applied",
-        details={"tables": empty},
-    )
-
-
-async def _images(
-    job: RunningJob, pair: Pair, plans: list[planning.TablePlan], landed: Frames
-) -> tuple[Frames, Frames]:
-    """Images of rows before their change, and of rows that count although they were not read or not accepted."""
-    before: Frames = {}
-    others: Frames = {}
-    async with job.database.read(job.county) as connection:
-        for plan in plans:
-            name = plan.table.name
-            before[name] = await queries.read_images(
-                connection, job.county, pair.pair, source_table=name, keys=planning.changed_keys(plan)
+    Raises:
+        PermanentError: `approval_unknown`, `approval_decided`, `approval_outdated`, `approval_needs_tables`.
+    """
+    assert parameters.approval_id is not None
+    started = time.monotonic()
+    async with leased(job, pair) as lease:
+        approval = await _pending(job, pair, parameters.approval_id)
+        emptied = {found["table"] for found in approval["details"]["tables"] if found["reason"] == "empty_read"}
+        if missing := sorted(emptied - set(parameters.tables or ())):
+            raise PermanentError(
+                "approval_needs_tables",
+                f"{', '.join(missing)} was read empty: approving that needs the tables by name",
+                details={"tables": missing},
             )
-            if held := planning.held_keys(plan, landed):
-                others[name] = await queries.read_images(
-                    connection, job.county, pair.pair, source_table=name, keys=held
-                )
-        for name in pair.table_by_name.keys() - landed.keys():
-            others[name] = await queries.read_images(connection, job.county, pair.pair, source_table=name, keys=None)
-    return before, others
+        opened = await runs.held_run(job, pair, parameters.approval_id)
+        tables = await _tables(job, pair)
+        counts = await _count(job, opened, tables)
+        await apply(
+            job, lease, opened, tables=tables, counts=counts, started=started, approval_id=parameters.approval_id
+        )
+
+
+async def reject(job: RunningJob, pair: Pair, parameters: SyncParameters) -> None:
+    """Throw away the run that a brake holds, and let the pair go on.
+
+    Raises:
+        PermanentError: `approval_unknown`, `approval_decided`.
+    """
+    assert parameters.approval_id is not None
+    async with leased(job, pair) as lease:
+        await _pending(job, pair, parameters.approval_id)
+        async with job.completing({"pair": pair.pair, "rejected": str(parameters.approval_id)}) as unit:
+            await lease.hold(unit)
+            await _forget_held(unit, pair, parameters.approval_id, by=job.requested_by)
+
+
+async def _forget_held(unit: UnitOfWork, pair: Pair, approval_id: UUID, *, by: str) -> None:
+    connection, county = unit.connection, unit.county
+    await pair_queries.decide_approval(connection, county, approval_id, status="rejected", by=by)
+    run = await pair_queries.read_run(connection, county, pair.pair)
+    if run is not None:
+        await pair_queries.end_run(connection, county, pair.pair, sequence=run["sequence"])
+    await pair_queries.set_pair_status(connection, county, pair.pair, status="active")
+
+
+async def _pending(job: RunningJob, pair: Pair, approval_id: UUID) -> Mapping[str, Any]:
+    async with job.database.read(job.county) as connection:
+        approval = await pair_queries.read_approval(connection, job.county, pair.pair, approval_id)
+    if approval is None:
+        raise PermanentError("approval_unknown", f"{pair.pair} has nothing of that id to decide")
+    if approval["status"] != "pending":
+        raise PermanentError("approval_decided", f"it was {approval['status']} already")
+    return approval
+
+
+async def _read(
+    job: RunningJob, pair: Pair, parameters: SyncParameters, lease: Lease
+) -> tuple[OpenRun, dict[str, Mapping[str, Any]]]:
+    loop = Loop(asyncio.get_running_loop())
+    reading = Reading(job, pair, parameters, lease=lease, loop=loop)
+    opened = await job.compute(reading.work)
+    return opened, {name: read.to_dict() for name, read in reading.reads.items()}
+
+
+async def _tables(job: RunningJob, pair: Pair) -> dict[str, Mapping[str, Any]]:
+    async with job.database.read(job.county) as connection:
+        run = await pair_queries.read_run(connection, job.county, pair.pair)
+    return dict(run["details"]["tables"]) if run else {}
+
+
+async def _settled(job: RunningJob, lease: Lease, opened: OpenRun, tables: Tables) -> dict[str, Counts]:
+    async with job.database.begin(job.county) as unit:
+        await lease.hold(unit)
+        await settle(unit.connection, opened.run)
+    return await _count(job, opened, tables)
+
+
+async def _count(job: RunningJob, opened: OpenRun, tables: Tables) -> dict[str, Counts]:
+    """What the run does to each table."""
+    run, county, pair = opened.run, job.county, opened.run.pair.pair
+    async with job.database.read(county) as connection:
+        staged = await pair_queries.count_staged(connection, county, pair, run_id=run.run_id, sequence=run.sequence)
+        batches = await pair_queries.count_batches(connection, county, pair, run_id=run.run_id)
+        first = [name for name, read in tables.items() if read["is_first"]]
+        created = await pair_queries.count_first(connection, county, pair, sequence=run.sequence, tables=first)
+    found: dict[str, dict[str, int]] = {
+        name: {"landed": opened.known[name]["rows"] if name in opened.known else 0, "rows_compared": read["rows_idle"]}
+        for name, read in tables.items()
+    }
+    for row in staged:
+        if row["source_table"] in found:
+            found[row["source_table"]] |= {name: row[name] for name in ("created", "updated", "deleted", "landed")}
+    for name, rows in created.items():
+        found[name] |= {"created": rows, "landed": 0}
+    for row in batches:
+        if row["source_table"] in found:
+            compared = found[row["source_table"]]["rows_compared"] + row["rows_compared"]
+            names = ("rows_read", "rows_quarantined", "rows_filtered")
+            found[row["source_table"]] |= {name: row[name] for name in names} | {"rows_compared": compared}
+    return {name: Counts(**values) for name, values in found.items()}
+
+
+async def _leave(job: RunningJob, lease: Lease, opened: OpenRun, counts: dict[str, Counts], *, started: float) -> None:
+    """End a run that was only to look: what differs is told, nothing of it is applied."""
+    tables = {name: count.told() for name, count in counts.items()}
+    differences = sum(count.changes for count in counts.values())
+    result: dict[str, Any] = {"pair": opened.run.pair.pair, "mode": "verify", "differences": differences}
+    result |= {"tables": tables, "seconds": round(time.monotonic() - started, 3)}
+    async with job.completing(result) as unit:
+        await lease.hold(unit)
+        await pair_queries.end_run(unit.connection, job.county, opened.run.pair.pair, sequence=opened.run.sequence)

@@ -253,6 +253,7 @@ staged_violation = Table(
     Column("rule", Text, comment="null: the row was read and is held back no longer"),
     Column("field", Text),
     Column("value", Text),
+    Column("source_key", JSONB),
     Index("staged_violation_run", "county", "pair", "run_id", "source_table", "key"),
     prefixes=["UNLOGGED"],
 )
@@ -322,6 +323,8 @@ contribution = Table(
     Column("digest", Text, nullable=False),
     Column("origin", Text),
     _moment("updated_at"),
+    Column("matches", Text, nullable=False, comment="what its parcel or owner is known by in the record"),
+    Index("contribution_matches", "county", "entity", "matches"),
 )
 
 conflict = Table(
@@ -338,6 +341,10 @@ conflict = Table(
     _moment("decided_at", required=False),
     _moment("seen_at"),
     Column("operation_id", UUID, nullable=False),
+    Index("conflict_subject", "county", "entity", "entity_id"),
+    Index(
+        "conflict_open", "county", "entity", "entity_id", "field", unique=True, postgresql_where=text("status = 'open'")
+    ),
 )
 
 quarantine = Table(
@@ -353,6 +360,7 @@ quarantine = Table(
     Column("operation_id", UUID, nullable=False, comment="the operation that saw it last"),
     _moment("first_seen_at"),
     _moment("last_seen_at"),
+    Column("source_key", JSONB, comment="as the source gave it, to ask for the row again; null: not known"),
 )
 
 PARCEL_VALUES = (

@@ -48,14 +48,16 @@ def references(table: SourceTable) -> list[Reference]:
     return [(check.references, check.references_year) for check in table.checks if check.references is not None]
 
 
-def judge(pair: Pair, table: SourceTable, rows: pl.DataFrame, known: Known, *, today: date) -> Judged:
-    """Parts a table's rows."""
+def judge(
+    pair: Pair, table: SourceTable, rows: pl.DataFrame, known: Known, *, today: date, has_repeats: bool = True
+) -> Judged:
+    """Parts a table's rows; a log has many changes of one key, which repeat nothing."""
     read = rows.with_row_index(_PLACE)
     is_kept = _wanted(table) & ~_is_out_of_scope(pair, table, known)
     kept, left = read.filter(is_kept), read.filter(~is_kept)
     violations = _violations(table, kept, known, today=today)
     sound = kept.join(violations, on=_PLACE, how="anti")
-    repeated, taken = _repeats(table, sound)
+    repeated, taken = _repeats(table, sound) if has_repeats else (sound.clear(), sound)
     quarantined = violations[_PLACE].n_unique() + repeated.height
     found = pl.concat(
         [

@@ -15,6 +15,11 @@ from contracts.mapping import ColumnType, SourceTable
 KEY, DIGEST = "@key", "@digest"
 FAULT_FIELD, FAULT_VALUE = "@fault_field", "@fault_value"
 KEY_IS_WHOLE = "@key_is_whole"
+WHOLE = "@whole"
+"""The row as JSON, with what is personal in it: never stored as it is."""
+
+Hmac = Callable[[str], str]
+"""Tells equal values apart without showing them."""
 
 _BOOLEANS = {
     **dict.fromkeys(("t", "true", "1", "y", "yes"), True),
@@ -41,28 +46,49 @@ def normalise(table: SourceTable, raw: pl.DataFrame) -> pl.DataFrame:
             shown = pl.lit(MASK) if name in table.personal else pl.lit(present[name])
             values = pl.when(is_unreadable).then(shown).otherwise(values)
             fields = pl.when(is_unreadable).then(pl.lit(name)).otherwise(fields)
+    encoded = clean.select(pl.struct(list(table.columns)).struct.json_encode().alias(WHOLE)).to_series()
     return clean.with_columns(
         _key(table).alias(KEY),
         pl.all_horizontal(pl.col(name).is_not_null() for name in table.key).alias(KEY_IS_WHOLE),
         fields.alias(FAULT_FIELD),
         values.alias(FAULT_VALUE),
-        pl.Series(DIGEST, digests(table, clean), dtype=pl.String),
+        encoded,
+        pl.Series(DIGEST, digests(encoded), dtype=pl.String),
     )
 
 
-def digests(table: SourceTable, clean: pl.DataFrame) -> list[str]:
+def digests(encoded: pl.Series) -> list[str]:
     """128 bits of BLAKE2b over each row's canonical JSON, names included."""
-    encoded = clean.select(pl.struct(list(table.columns)).struct.json_encode()).to_series()
     return [blake2b(text.encode(), digest_size=16).hexdigest() for text in encoded]
 
 
-def images(table: SourceTable, rows: pl.DataFrame) -> pl.Series:
-    """Each row as JSON, with names and addresses of people masked."""
+def images(table: SourceTable, rows: pl.DataFrame, *, hmac: Hmac | None = None) -> pl.Series:
+    """Each row as JSON, with names and addresses of people masked, or as the mapping treats them."""
+    if not table.personal:
+        return rows[WHOLE].alias("image")
     shown = rows.select(
-        pl.when(pl.col(name).is_not_null()).then(pl.lit(MASK)).alias(name) if name in table.personal else name
-        for name in table.columns
+        _shown(table, rows, name, hmac).alias(name) if name in table.personal else name for name in table.columns
     )
     return shown.select(pl.struct(pl.all()).struct.json_encode().alias("image")).to_series()
+
+
+def personal_images(table: SourceTable, rows: pl.DataFrame) -> pl.Series:
+    """What is personal of each row as JSON, for the record of owners alone; null where nothing is."""
+    names = [name for name in table.personal if table.personal_as.get(name) != "drop"]
+    if not names:
+        return pl.Series("personal", [None] * rows.height, dtype=pl.String)
+    anything = pl.any_horizontal(pl.col(name).is_not_null() for name in names)
+    return rows.select(pl.when(anything).then(pl.struct(names).struct.json_encode()).alias("personal")).to_series()
+
+
+def _shown(table: SourceTable, rows: pl.DataFrame, name: str, hmac: Hmac | None) -> pl.Expr:
+    """What an image has of a personal value: three asterisks, a keyed hash, or nothing."""
+    treatment = table.personal_as.get(name, "mask")
+    if treatment == "drop":
+        return pl.lit(None, dtype=pl.String)
+    if treatment == "hmac" and hmac is not None:
+        return pl.lit(rows[name].map_elements(hmac, return_dtype=pl.String))
+    return pl.when(pl.col(name).is_not_null()).then(pl.lit(MASK))
 
 
 def from_images(table: SourceTable, encoded: pl.Series) -> pl.DataFrame:

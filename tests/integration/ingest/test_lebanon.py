@@ -95,13 +95,37 @@ async def test_edited_files_make_exactly_their_facts(bench: SyncBench, city: Pat
     assert (await bench.run("full"))["result"]["events"] == 0
 
 
-async def test_a_missing_column_or_file_is_refused(bench: SyncBench, city: Path) -> None:
+async def test_files_that_drift_stop_alone_and_go_on_once_they_fit_again(bench: SyncBench, city: Path) -> None:
+    before = await bench.fetch("SELECT source_table, key, digest FROM ingest.source_row ORDER BY 1, 2")
     (city / "parcels.geojson").rename(city / "elsewhere.geojson")
     path = city / "sales.csv"
-    path.write_text(path.read_text().replace("qualified", "quality", 1))
+    text = path.read_text()
+    path.write_text(text.replace("qualified", "quality", 1))
+    await bench.forget()
     job = await bench.run("incremental")
-    found = {(d["code"], d["table"], d["column"]) for d in job["error"]["details"]["differences"]}
-    assert found == {
-        ("mapping_column_missing", "sales", "qualified"),
-        ("mapping_table_missing", "parcels", None),
-    }
+    assert (job["status"], list(job["result"]["tables"])) == ("succeeded", ["properties"])
+    tables = await bench.fetch("SELECT source_table, status, stopped_code FROM ingest.sync_table ORDER BY 1")
+    assert [tuple(row.values()) for row in tables] == [
+        ("parcels", "stopped", "mapping_table_missing"),
+        ("properties", "active", None),
+        ("sales", "stopped", "mapping_column_missing"),
+    ]
+    told = [subject for subject, _ in await bench.said(("sync.schema_changed", "sync.table_stopped"))]
+    assert sorted(told) == [f"sync.schema_changed.{bench.county}"] * 2 + [f"sync.table_stopped.{bench.county}"] * 2
+    assert await bench.fetch("SELECT source_table, key, digest FROM ingest.source_row ORDER BY 1, 2") == before
+
+    (city / "elsewhere.geojson").rename(city / "parcels.geojson")
+    path.write_text(text)
+    await bench.forget()
+    job = await bench.run("incremental")
+    assert (job["result"]["events"], len(job["result"]["tables"])) == (0, 3)
+    assert await bench.fetch("SELECT DISTINCT status FROM ingest.sync_table") == [{"status": "active"}]
+
+
+async def test_a_mapping_that_never_fitted_is_refused(bench: SyncBench, city: Path, tmp_path: Path) -> None:
+    counties = tmp_path / "counties"
+    shutil.copytree(bench.counties_dir / bench.county, counties / bench.county)
+    mapping = counties / bench.county / "mappings.yaml"
+    mapping.write_text(mapping.read_text().replace("qualified", "quality"))
+    job = await SyncBench(bench.database, bench.county, bench.pair, counties_dir=counties).run("incremental")
+    assert [d["code"] for d in job["error"]["details"]["differences"]] == ["mapping_column_missing"]
