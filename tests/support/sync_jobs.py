@@ -38,9 +38,9 @@ class SyncBench:
     def tools(self) -> Tools:
         return Tools(self.database, Storage(self.storage), self.counties_dir, "ingest")
 
-    async def request(self, mode: str, tables: list[str] | None = None) -> JobRequested:
+    async def request(self, mode: str, tables: list[str] | None = None, **more: Any) -> JobRequested:
         """A queued job, as the gateway would write it."""
-        parameters = {"pair": self.pair, "mode": mode, "tables": tables}
+        parameters = {"pair": self.pair, "mode": mode, "tables": tables, **more}
         requested = JobRequested(
             county=self.county,
             occurred_at=datetime.now(UTC),
@@ -69,9 +69,9 @@ class SyncBench:
         await connection.execute(f"SET terrafusion.county = '{self.county}'")
         return connection
 
-    async def run(self, mode: str, tables: list[str] | None = None) -> dict[str, Any]:
+    async def run(self, mode: str, tables: list[str] | None = None, **more: Any) -> dict[str, Any]:
         """Run a job to its end by the worker; returns the job's row."""
-        requested = await self.request(mode, tables)
+        requested = await self.request(mode, tables, **more)
         worker = Worker(router.definitions[0], self.tools, Settings(job_attempts=1))
         await worker.receive(requested)
         return await self.job(requested.job_id)

@@ -83,6 +83,7 @@ class Renewal:
         self.has_failed = True
 
     async def work(self, *, is_whole: bool) -> Renewed:
+        """Do it all."""
         await touched.prepare(self.connection)
         whole = await self._touch(is_whole=is_whole)
         parcels, sales = await touched.count_touched(self.connection)

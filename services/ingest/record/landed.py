@@ -24,7 +24,7 @@ async def read_rows(connection: Any, county: str, pair: str, needed: Needed) -> 
     source = f"({rows} {where} OFFSET 0) v"
     if needed.link is not None:  # `OFFSET 0` makes the rows be looked up by the link, whatever the planner expects
         found = f"{rows} r.{needed.link.value} = b.id AND {where} OFFSET 0"
-        source = f"batch_id b CROSS JOIN LATERAL ({found}) v WHERE b.link = {_literal(needed.link.value)}"
+        source = f"batch_id b CROSS JOIN LATERAL ({found}) v WHERE b.link = {literal(needed.link.value)}"
     query = f'SELECT {", ".join(["1", *names])} FROM {source} ORDER BY v.key COLLATE "C"'
     return await _read(connection, query, needed)
 
@@ -56,19 +56,20 @@ async def _read(connection: Any, query: str, needed: Needed) -> pl.DataFrame:
 
 def _where(county: str, pair: str, needed: Needed) -> str:
     named = {"county": county, "pair": pair, "source_table": needed.table.name}
-    return " AND ".join(f"r.{name} = {_literal(value)}" for name, value in named.items()) + " AND NOT r.is_filtered"
+    return " AND ".join(f"r.{name} = {literal(value)}" for name, value in named.items()) + " AND NOT r.is_filtered"
 
 
 def _value(needed: Needed, name: str) -> str:
     """A column's value; a person's from where names are kept."""
     is_kept = name in needed.table.personal and needed.table.personal_as.get(name) != "drop"
-    return f"v.{'personal' if is_kept else 'image'} ->> {_literal(name)}"
+    return f"v.{'personal' if is_kept else 'image'} ->> {literal(name)}"
 
 
 def json_text(alias: str, column: str) -> str:
     """The SQL of a column of an image."""
-    return f"({alias}.image::jsonb ->> {_literal(column)})"
+    return f"({alias}.image::jsonb ->> {literal(column)})"
 
 
-def _literal(value: str) -> str:
+def literal(value: str) -> str:
+    """A text as it stands in a statement."""
     return "'" + value.replace("'", "''") + "'"

@@ -67,9 +67,11 @@ class Outgoing:
 class FactBook:
     """The facts of a run; more of a family than `limit` are told of in one event."""
 
-    def __init__(self, outgoing: Outgoing, run: Run, *, limit: int) -> None:
+    def __init__(self, outgoing: Outgoing, run: Run, *, limit: int, parts: tuple[str, ...] = ()) -> None:
+        """`parts` tell the facts of what is no run of its own from those of the pair's last run."""
         self.outgoing = outgoing
         self.run = run
+        self.parts = parts
         self.limit = limit
         self.told: Counter[str] = Counter()
         self.certified_changes = 0
@@ -124,10 +126,10 @@ class FactBook:
         )
 
     def _message(self, fact: CanonicalFact) -> OutboxMessage:
-        return to_message(fact, service=self.outgoing.unit.service, event_id=str(fact_id(self.run, fact)))
+        return to_message(fact, service=self.outgoing.unit.service, event_id=str(fact_id(self.run, fact, *self.parts)))
 
 
-def fact_id(run: Run, fact: CanonicalFact) -> UUID:
+def fact_id(run: Run, fact: CanonicalFact, *parts: str) -> UUID:
     """The id of a fact of a run: one of each kind for each subject, and layer."""
     layer = (str(fact.tax_year), fact.layer) if isinstance(fact, ParcelFact) and fact.layer != "working" else ()
-    return event_id(run, fact.family, fact.fact, fact.subject_id, *layer)
+    return event_id(run, fact.family, fact.fact, fact.subject_id, *layer, *parts)

@@ -1,11 +1,12 @@
 """The SQL that finds which parcels and sales a run touched, and gives them out in batches."""
 # ruff: noqa: S608
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contracts.mapping import Link, Official, Pair
-from services.ingest.record.landed import json_text
+from contracts.pairs import OriginMark
+from services.ingest.record.landed import json_text, literal
 
 STAGES = {"parcel": "parcel_id", "owner": "parcel_id", "sale": "sale_id", "neighborhood": "neighborhood"}
 _LINKS = "parcel_id, sale_id, owner_id, lot_id"
@@ -57,16 +58,26 @@ async def changed_tables(connection: Any, county: str, pair: str, *, sequence: i
     return [row["source_table"] for row in rows]
 
 
-async def find_changed_links(connection: Any, county: str, pair: str, *, sequence: int, run_id: Any) -> None:
-    """What changed rows identify or identified."""
+async def find_changed_links(
+    connection: Any,
+    county: str,
+    pair: str,
+    *,
+    sequence: int,
+    run_id: Any,
+    without: Mapping[str, OriginMark] | None = None,
+) -> None:
+    """What changed rows identify or identified; by table, `without` those that bear its mark as they are now."""
     await connection.execute(
         "INSERT INTO changed_link SELECT DISTINCT l.link, l.id FROM ("
-        f" SELECT {_LINKS} FROM ingest.row_before WHERE county = $1 AND pair = $2 AND sequence = $3"
+        f" SELECT {_LINKS} FROM ingest.row_before b WHERE county = $1 AND pair = $2 AND sequence = $3"
+        f"  {_but_for_later('b', without)}"
         f" UNION ALL SELECT {', '.join(f'r.{name}' for name in _LINKS.split(', '))} FROM ingest.row_before b"
         "  CROSS JOIN LATERAL (SELECT * FROM ingest.source_row s WHERE s.county = $1 AND s.pair = $2"
         "   AND s.source_table = b.source_table AND s.key = b.key OFFSET 0) r"
-        "  WHERE b.county = $1 AND b.pair = $2 AND b.sequence = $3"
-        f" UNION ALL SELECT {_LINKS} FROM ingest.staged_row WHERE county = $1 AND pair = $2 AND run_id = $4"
+        f"  WHERE b.county = $1 AND b.pair = $2 AND b.sequence = $3 {_but_for('r', without)}"
+        f" UNION ALL SELECT {_LINKS} FROM ingest.staged_row s WHERE county = $1 AND pair = $2 AND run_id = $4"
+        f"  {_but_for('s', without)}"
         ") c CROSS JOIN LATERAL (VALUES ('parcel_id', c.parcel_id), ('sale_id', c.sale_id), ('owner_id', c.owner_id),"
         "  ('lot_id', c.lot_id)) l (link, id) WHERE l.id IS NOT NULL ON CONFLICT DO NOTHING",
         county,
@@ -77,11 +88,52 @@ async def find_changed_links(connection: Any, county: str, pair: str, *, sequenc
     await connection.execute("ANALYZE changed_link")
 
 
+def _but_for(row: str, marks: Mapping[str, OriginMark] | None) -> str:
+    """That a row does not bear its table's mark."""
+    if not marks:
+        return ""
+    bears = [
+        f"{row}.source_table = {literal(table)}"
+        f" AND btrim({json_text(row, mark.column)}) IN ({', '.join(map(literal, mark.ours))})"
+        for table, mark in marks.items()
+    ]
+    return f"AND NOT coalesce({' OR '.join(f'({bear})' for bear in bears)}, false)"
+
+
+def _but_for_later(row: str, marks: Mapping[str, OriginMark] | None) -> str:
+    """That what became of a row does not bear its table's mark."""
+    if not marks:
+        return ""
+    return (
+        f"AND NOT EXISTS (SELECT FROM ingest.source_row n WHERE n.county = {row}.county AND n.pair = {row}.pair"
+        f" AND n.source_table = {row}.source_table AND n.key = {row}.key AND NOT (true {_but_for('n', marks)}))"
+    )
+
+
+async def last_places(connection: Any) -> tuple[int, int]:
+    """The places of the parcel and of the sale that were touched last."""
+    row = await connection.fetchrow(
+        "SELECT coalesce((SELECT max(place) FROM touched_parcel), 0),"
+        " coalesce((SELECT max(place) FROM touched_sale), 0)"
+    )
+    return row[0], row[1]
+
+
+async def touched_after(connection: Any, name: str, *, place: int, ids: Sequence[str]) -> list[str]:
+    """Which of the ids were touched after a place."""
+    rows = await connection.fetch(
+        f"SELECT id FROM touched_{name} WHERE place > $1 AND id = ANY($2::text[])", place, list(ids)
+    )
+    return [row["id"] for row in rows]
+
+
 async def touch(connection: Any, county: str, pair: Pair) -> None:
     """The parcels and sales that the changed links lead to; a few too many do no harm."""
     await connection.execute(
-        "INSERT INTO touched_sale (id) SELECT id FROM changed_link WHERE link = 'sale_id' ORDER BY id;"
+        "INSERT INTO touched_sale (id) SELECT id FROM changed_link WHERE link = 'sale_id' ORDER BY id"
+        " ON CONFLICT DO NOTHING;"
         "INSERT INTO touched_parcel (id) SELECT id FROM changed_link WHERE link = 'parcel_id' ORDER BY id"
+        " ON CONFLICT DO NOTHING"
     )
     entities = pair.entities
     ways = [(entities.owner, Link.OWNER_ID), (entities.parcel, Link.LOT_ID), (entities.sale, Link.SALE_ID)]

@@ -8,13 +8,15 @@ from typing import Any
 from uuid import UUID
 
 from chassis.database import UnitOfWork
-from chassis.errors import ConflictError, NotFoundError
+from chassis.errors import ConflictError, NotFoundError, TransientError
 from chassis.jobs import RunningJob
 from contracts.api.sync import SyncParameters
 from contracts.county import County
 from contracts.events.ingest import SyncUndone
 from contracts.mapping import Link, Pair, WorkingYear
+from services.ingest import pair_queries
 from services.ingest.domain.envelopes import Run
+from services.ingest.leases import LEASE, Lease, leased
 from services.ingest.record import undo_queries as queries
 from services.ingest.record.canonical import Renewed, renew
 from services.ingest.record.telling import Told, about, tell_fact, tell_rows
@@ -23,15 +25,19 @@ from services.ingest.record.telling import Told, about, tell_fact, tell_rows
 async def undo(job: RunningJob, pair: Pair, parameters: SyncParameters) -> None:
     """Does what a job of mode `undo` asks, all of it or nothing.
 
+    A pair that a person paused may be undone all the same.
+
     Raises:
         NotFoundError: `operation_unknown`, `pair_not_synchronized`.
         ConflictError: `operation_undone`, `undo_touched_later` with the later operations.
+        TransientError: `pair_busy`: a run has the pair.
     """
     assert parameters.operation_id is not None
     started = time.monotonic()
     await job.progress(0, 1, "operations", "undoing")
     result: dict[str, Any] = {}
-    async with job.completing(result) as unit:
+    async with leased(job, pair) as lease, job.completing(result) as unit:
+        await _hold(unit, lease)
         result |= await take_back(
             unit,
             pair,
@@ -42,6 +48,12 @@ async def undo(job: RunningJob, pair: Pair, parameters: SyncParameters) -> None:
             reason=parameters.reason,
         )
         result["seconds"] = round(time.monotonic() - started, 3)
+
+
+async def _hold(unit: UnitOfWork, lease: Lease) -> None:
+    status = await pair_queries.hold_lease(unit.connection, lease.county, lease.pair, fence=lease.fence, lease=LEASE)
+    if status is None:
+        raise TransientError("pair_busy", f"another run has taken {lease.pair} over")
 
 
 async def take_back(
