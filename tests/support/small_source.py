@@ -37,6 +37,10 @@ CREATE FUNCTION dbo.note_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   IF NEW.changed_at = OLD.changed_at THEN NEW.changed_at := clock_timestamp(); END IF; RETURN NEW; END $$;
 CREATE TRIGGER note_change BEFORE UPDATE ON dbo.lot FOR EACH ROW EXECUTE FUNCTION dbo.note_change();
 """
+#: for what changes and deletes much on purpose
+NO_BRAKE = {
+    "brake": {"deleted_rows": 10**9, "deleted_share": 1, "changed_rows": 10**9, "changed_share": 1},
+}
 ROW_READERS = ("hash_diff", "rowversion", "timestamp")
 
 type_row = dict[str, Any]

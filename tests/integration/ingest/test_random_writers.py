@@ -17,12 +17,11 @@ from tests.support.pacs_source import pacs_source, reader_login
 from tests.support.pacs_work import work
 from tests.support.pair_benches import county_files, pair_bench
 from tests.support.replica import Replica
-from tests.support.small_source import Small, small_pair, small_source
+from tests.support.small_source import NO_BRAKE, Small, small_pair, small_source
 from tests.support.source_writers import DDL, RandomWriters
 
 ROUNDS, LONG_ROUNDS = 12, 150
 READERS = ("hash_diff", "rowversion", "timestamp", "mixed")
-NO_BRAKE = {"brake": {"deleted_rows": 1_000_000, "deleted_share": 1, "changed_rows": 1_000_000, "changed_share": 1}}
 _LINK = {"parcel_id": "lot_id"}
 _TABLES: tuple[dict[str, Any], ...] = (
     {

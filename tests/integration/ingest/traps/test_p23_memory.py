@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from tests.support.measured_run import run_measured
-from tests.support.small_source import LOTS, MARKS, marked_lots, small_pair
+from tests.support.small_source import LOTS, MARKS, NO_BRAKE, marked_lots, small_pair
 
 MOST_MB = 512
-NO_BRAKE = {"changed_rows": 100_000_000, "changed_share": 1, "deleted_rows": 100_000_000, "deleted_share": 1}
 
 
 async def _change_everything(follow_small: Any, *, reader: str, rows: int) -> None:
@@ -18,7 +17,7 @@ async def _change_everything(follow_small: Any, *, reader: str, rows: int) -> No
         "INSERT INTO dbo.lot SELECT n, 'L' || n, n, repeat(md5(n::text), 28)"
         f" FROM generate_series(1, {rows}) n ORDER BY n;"
     )
-    pair = small_pair(marked_lots(reader), following={"brake": NO_BRAKE})
+    pair = small_pair(marked_lots(reader), following=NO_BRAKE)
     small = await follow_small(LOTS + MARKS + wide + filled, pair)
     loaded = run_measured(small.bench, "full", wait_seconds=3000)
     assert loaded.changes == rows
