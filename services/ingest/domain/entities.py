@@ -24,24 +24,6 @@ _KEYS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """Which entities to build; null means all."""
-
-    parcel_ids: pl.Series | None = None
-    sale_ids: pl.Series | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Assembled:
-    """The entities as they will be stored."""
-
-    parcels: pl.DataFrame
-    owners: pl.DataFrame
-    sales: pl.DataFrame
-    neighborhoods: pl.DataFrame
-
-
-@dataclass(frozen=True, slots=True)
 class Years:
     """Which tax years are built: the working one, and the official layers of a certified one."""
 
@@ -54,30 +36,14 @@ class Years:
         return sorted({year for year in (self.working, self.certified) if year is not None})
 
 
-def assemble(
-    pair: Pair, rows: Frames, *, working_year: int, epsg: int, validity: SaleValidity, scope: Scope
-) -> Assembled:
-    """Builds the entities in scope from the accepted rows of all the pair's tables."""
-    parcels, owners = assemble_parcels(pair, rows, years=Years(working_year), epsg=epsg, only=scope.parcel_ids)
-    return Assembled(
-        parcels=parcels,
-        owners=owners,
-        sales=assemble_sales(pair, rows, validity=validity, only=scope.sale_ids),
-        neighborhoods=assemble_neighborhoods(pair, rows, working_year=working_year),
-    )
-
-
-def assemble_parcels(
-    pair: Pair, rows: Frames, *, years: Years, epsg: int, only: pl.Series | None = None
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def assemble_parcels(pair: Pair, rows: Frames, *, years: Years, epsg: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The parcels' working and official layers (`is_current`, `is_official`), and the owners of the working ones."""
     build = _Builder(pair, rows, years.working)
-    working = build.entity("parcel", pair.entities.parcel, fields.PARCEL, only=only)
-    owners = build.owners(working, only=only)
+    working = build.entity("parcel", pair.entities.parcel, fields.PARCEL)
+    owners = build.owners(working)
     flagged = working.with_columns(pl.lit(value=True).alias("is_current"), pl.lit(value=True).alias("is_official"))
     if pair.official is not None:
         layers = official_layers(pair, rows, years.built)
-        layers = layers if only is None else layers.filter(pl.col(Link.PARCEL_ID).is_in(only.implode()))
         others = [_official(pair, rows, year, layers, working) for year in years.built]
         is_official = working.join(layers, on=_LAYER, how="left", maintain_order="left")["is_there"].is_not_null()
         flagged = pl.concat([flagged.with_columns(is_official.alias("is_official")), *others])
@@ -85,15 +51,15 @@ def assemble_parcels(
     return _finish_parcels(flagged, list(pair.entities.parcel.attributes), source_epsg, epsg), owners
 
 
-def assemble_sales(pair: Pair, rows: Frames, *, validity: SaleValidity, only: pl.Series | None = None) -> pl.DataFrame:
+def assemble_sales(pair: Pair, rows: Frames, *, validity: SaleValidity) -> pl.DataFrame:
     """The sales, a row for each parcel of one."""
-    return _finish_sales(_Builder(pair, rows, 0).entity("sale", pair.entities.sale, fields.SALE, only=only), validity)
+    return _finish_sales(_Builder(pair, rows, 0).entity("sale", pair.entities.sale, fields.SALE), validity)
 
 
 def assemble_neighborhoods(pair: Pair, rows: Frames, *, working_year: int) -> pl.DataFrame:
     """The neighborhoods of the working year; `rows` may have the columns alone that they are made of."""
     build = _Builder(pair, rows, working_year)
-    return build.entity("neighborhood", pair.entities.neighborhood, fields.NEIGHBORHOOD, only=None)
+    return build.entity("neighborhood", pair.entities.neighborhood, fields.NEIGHBORHOOD)
 
 
 def official_layers(pair: Pair, rows: Frames, years: list[int]) -> pl.DataFrame:
@@ -123,7 +89,7 @@ def official_layers(pair: Pair, rows: Frames, years: list[int]) -> pl.DataFrame:
 def _official(pair: Pair, rows: Frames, year: int, layers: pl.DataFrame, working: pl.DataFrame) -> pl.DataFrame:
     """The official layers of a year that are not the working ones."""
     wanted = layers.filter(pl.col(Link.TAX_YEAR) == year).join(working, on=_LAYER, how="anti").select(_LAYER)
-    built = _Builder(pair, rows, year).entity("parcel", pair.entities.parcel, fields.PARCEL, only=None, layers=wanted)
+    built = _Builder(pair, rows, year).entity("parcel", pair.entities.parcel, fields.PARCEL, layers=wanted)
     return built.with_columns(pl.lit(value=False).alias("is_current"), pl.lit(value=True).alias("is_official"))
 
 
@@ -161,7 +127,6 @@ class _Builder:
         entity: Entity | None,
         kinds: dict[str, str],
         *,
-        only: pl.Series | None,
         layers: pl.DataFrame | None = None,
     ) -> pl.DataFrame:
         """One row an entity: its links, every canonical field, attributes as `attributes.<name>`.
@@ -175,18 +140,16 @@ class _Builder:
             root = self._root(entity.root, keys, year=self.working_year if "tax_year" in keys else None)
         else:
             root = self._layers(entity.root, layers)
-        if only is not None:
-            root = root.filter(pl.col(keys[0]).is_in(only.implode()))
         for table in entity.required:
             present = self._linked(table).select(self._shared(table, root, keys)).unique()
             root = root.join(present, on=present.columns, how="semi")
         mapped = next(found for found_name, _, found in self.pair.entities.mapped() if found_name == name)
         return self._fill(root, keys, mapped, kinds)
 
-    def owners(self, parcels: pl.DataFrame, *, only: pl.Series | None) -> pl.DataFrame:
+    def owners(self, parcels: pl.DataFrame) -> pl.DataFrame:
         """The owners of the parcels' working layers."""
         entity = self.pair.entities.owner
-        owners = self.entity("owner", entity, fields.OWNER, only=only)
+        owners = self.entity("owner", entity, fields.OWNER)
         on = [name for name in ("parcel_id", "tax_year", "supplement") if name in owners.columns]
         kept = self._hide(owners.join(parcels, on=on, how="semi", maintain_order="left"))
         return kept.select("parcel_id", "tax_year", "owner_id", *fields.OWNER).unique(

@@ -1,16 +1,19 @@
 """Parcels, owners and sales out of a small PACS, by the mapping that counties use."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 import pytest
 import shapely
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from contracts.county import SaleValidity
-from services.ingest.domain.affected import affected
-from services.ingest.domain.entities import Assembled, Scope, assemble
+from services.ingest.domain.entities import (
+    Years,
+    assemble_neighborhoods,
+    assemble_parcels,
+    assemble_sales,
+)
 from services.ingest.domain.rows import normalise
 from tests.support.mappings import county_pair
 
@@ -31,8 +34,23 @@ def pacs(**tables: list[dict[str, Any]]) -> dict[str, pl.DataFrame]:
     return found
 
 
-def built(scope: Scope | None = None, /, **tables: list[dict[str, Any]]) -> Assembled:
-    return assemble(PAIR, pacs(**tables), working_year=2026, epsg=2927, validity=VALIDITY, scope=scope or Scope())
+@dataclass(frozen=True)
+class Built:
+    """The entities of a county's rows."""
+
+    parcels: pl.DataFrame
+    owners: pl.DataFrame
+    sales: pl.DataFrame
+    neighborhoods: pl.DataFrame
+
+
+def built(**tables: list[dict[str, Any]]) -> Built:
+    rows = pacs(**tables)
+    return Built(
+        *assemble_parcels(PAIR, rows, years=Years(2026), epsg=2927),
+        assemble_sales(PAIR, rows, validity=VALIDITY),
+        assemble_neighborhoods(PAIR, rows, working_year=2026),
+    )
 
 
 def pointer(prop_id: int = 1, year: int = 2026, sup: int = 0) -> dict[str, int]:
@@ -188,52 +206,3 @@ def test_a_sale_counts_its_parcels_and_is_qualified_by_the_countys_rule() -> Non
         ("8", "1"): False,
         ("9", "1"): False,
     }
-
-
-def county(people: list[int], ties: list[tuple[int, int]], values: list[int]) -> dict[str, list[dict[str, Any]]]:
-    parcels = range(1, 5)
-    return {
-        "property": [{"prop_id": p, "geo_id": p} for p in parcels],
-        "prop_supp_assoc": [pointer(p) for p in parcels],
-        "property_val": [layer(p, assessed_val=values[p - 1]) for p in parcels],
-        "owner": [{"prop_id": p, "owner_tax_yr": 2026, "sup_num": 0, "owner_id": people[p - 1]} for p in parcels],
-        "account": [{"acct_id": a, "file_as_name": f"N{sum(people)}-{a}"} for a in range(3)],
-        "chg_of_owner_prop_assoc": [{"chg_of_owner_id": s, "prop_id": p} for s, p in sorted(set(ties))],
-        "sale": [{"chg_of_owner_id": s, "sl_price": 1000 + len(ties) * s} for s in range(3)],
-    }
-
-
-counties = st.builds(
-    county,
-    st.lists(st.integers(0, 2), min_size=4, max_size=4),
-    st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), max_size=5),
-    st.lists(st.integers(0, 3), min_size=4, max_size=4),
-)
-
-
-@pytest.mark.slow
-@settings(max_examples=40, deadline=None)
-@given(counties, counties)
-def test_what_is_rebuilt_for_changed_rows_is_all_that_changed(
-    before: dict[str, list[dict[str, Any]]], after: dict[str, list[dict[str, Any]]]
-) -> None:
-    past, present = pacs(**before), pacs(**after)
-    changed = {
-        name: pl.concat([past[name].join(present[name], on=past[name].columns, how="anti", nulls_equal=True),
-                         present[name].join(past[name], on=past[name].columns, how="anti", nulls_equal=True)])
-        for name in before
-    }  # fmt: skip
-    scope = affected(PAIR, present, changed)
-    assert scope.parcel_ids is not None
-    assert scope.sale_ids is not None
-    old, new, partial = built(**before), built(**after), built(scope, **after)
-    for kind, key, ids in (
-        ("parcels", "parcel_id", scope.parcel_ids),
-        ("owners", "parcel_id", scope.parcel_ids),
-        ("sales", "sale_id", scope.sale_ids),
-    ):
-        kept = getattr(old, kind).filter(~pl.col(key).is_in(ids.implode()))
-        merged = pl.concat([kept, getattr(partial, kind)])
-        whole = getattr(new, kind)
-        by = [name for name in ("parcel_id", "sale_id", "owner_id") if name in whole.columns]
-        assert merged.sort(by).equals(whole.sort(by))

@@ -18,7 +18,7 @@ from services.ingest.domain.reach import (
     reaches_everything,
 )
 from tests.support.mappings import county_pair
-from tests.unit.ingest.test_entities import PAIR, VALIDITY, county, pacs
+from tests.unit.ingest.test_entities import PAIR, VALIDITY, layer, pacs, pointer
 
 LEBANON = county_pair("lebanon_nh")
 
@@ -86,6 +86,19 @@ def test_a_certified_year_is_built_only_where_it_is_read_as_a_whole() -> None:
     assert built_years(long, working=2026, certified=2024) == Years(2026)
     assert built_years(long, working=2026, certified=2026).built == [2026]
     assert built_years(PAIR, working=2026, certified=2025) == Years(2026)
+
+
+def county(people: list[int], ties: list[tuple[int, int]], values: list[int]) -> dict[str, list[dict[str, Any]]]:
+    parcels = range(1, 5)
+    return {
+        "property": [{"prop_id": p, "geo_id": p} for p in parcels],
+        "prop_supp_assoc": [pointer(p) for p in parcels],
+        "property_val": [layer(p, assessed_val=values[p - 1]) for p in parcels],
+        "owner": [{"prop_id": p, "owner_tax_yr": 2026, "sup_num": 0, "owner_id": people[p - 1]} for p in parcels],
+        "account": [{"acct_id": a, "file_as_name": f"N{sum(people)}-{a}"} for a in range(3)],
+        "chg_of_owner_prop_assoc": [{"chg_of_owner_id": s, "prop_id": p} for s, p in sorted(set(ties))],
+        "sale": [{"chg_of_owner_id": s, "sl_price": 1000 + len(ties) * s} for s in range(3)],
+    }
 
 
 counties = st.builds(
