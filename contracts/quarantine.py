@@ -60,3 +60,6 @@ class ReadingFault(StrEnum):
 
     ROW_UNREADABLE = "row_unreadable"
     """The source or its driver cannot give the row; what was read of it before stands."""
+
+    PARCEL_UNMATCHED = "parcel_unmatched"
+    """A contributing system's row is of a parcel that is not in the record; it counts once the parcel is there."""

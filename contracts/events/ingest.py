@@ -27,6 +27,10 @@ SnapshotMark = Literal[
 """Debezium's words for where in a snapshot a row stands."""
 
 
+Origin = Literal["terrafusion"]
+"""The change is TerraFusion's own value, written to the source: whoever writes values back leaves it alone."""
+
+
 class EnvelopeSource(BaseModel):
     """Where and when a row changed. `ts_*` is the moment at which the reader saw the row."""
 
@@ -47,6 +51,7 @@ class EnvelopeSource(BaseModel):
     commit_lsn: str | None = None
     event_serial_no: int | None = None
     version_token: str | None = Field(default=None, description="of other readers: how far the table was read")
+    origin: Origin | None = Field(default=None, description="who caused the change, where the row says so")
 
 
 class EnvelopeTransaction(BaseModel):
@@ -91,6 +96,7 @@ class CanonicalFact(Event):
 
     pair: str
     operation_id: UUID = Field(description="the synchronisation that saw it, which is its job's id")
+    origin: Origin | None = Field(default=None, description="who caused the change, where all of its rows say so")
 
     @property
     def subject(self) -> str:

@@ -323,7 +323,9 @@ contribution = Table(
     Column("digest", Text, nullable=False),
     Column("origin", Text),
     _moment("updated_at"),
+    Column("parcel_key", Text, nullable=False, comment="the pair's own id of the parcel"),
     Column("matches", Text, nullable=False, comment="what its parcel or owner is known by in the record"),
+    Index("contribution_parcel", "county", "pair", "parcel_key"),
     Index("contribution_matches", "county", "entity", "matches"),
 )
 

@@ -61,6 +61,8 @@ class RecordComparison(Renewal):
     async def compare(self) -> RecordSide:
         """All entities of the pair, in a transaction that writes temporary tables only."""
         self.side = RecordSide()
+        if self.pair.role != "primary":
+            return self.side
         await touched.prepare(self.connection)
         await self._touch(is_whole=True)
         await touched.count_touched(self.connection)
@@ -122,16 +124,15 @@ def _differing(name: str, stored: Stored) -> str:
     key = KEYS[name]
     columns = [c.name for c in tables.metadata.tables[f"ingest.{name}"].columns if c.name not in {*_OUTSIDE, *key}]
     fields = ", ".join(f"CASE WHEN s.{column} IS DISTINCT FROM e.{column} THEN '{column}' END" for column in columns)
-    sides = (", ".join(f"{side}.{column}" for column in columns) for side in "se")
+    made, kept = (", ".join(f"{side}.{column}" for column in columns) for side in "se")
     same = " AND ".join(f"e.{part} = s.{part}" for part in key)
+    is_new, is_gone = f"e.{key[0]} IS NULL", f"s.{key[0]} IS NULL"
     return (
         f"SELECT {', '.join(f'coalesce(s.{part}, e.{part}) AS {part}' for part in key)},"
-        f" CASE WHEN e.{key[0]} IS NULL THEN 'missing' WHEN s.{key[0]} IS NULL THEN 'unexplained' ELSE 'different' END"
-        f"  AS what, CASE WHEN e.{key[0]} IS NOT NULL AND s.{key[0]} IS NOT NULL"
-        f"  THEN array_remove(ARRAY[{fields}], NULL) ELSE '{{}}' END AS fields"
+        f" CASE WHEN {is_new} THEN 'missing' WHEN {is_gone} THEN 'unexplained' ELSE 'different' END AS what,"
+        f" CASE WHEN {is_new} OR {is_gone} THEN '{{}}' ELSE array_remove(ARRAY[{fields}], NULL) END AS fields"
         f" FROM stage_{name} s FULL JOIN (SELECT * FROM ingest.{name} e WHERE e.county = $1 AND e.pair = $2"
         f"  AND {stored.condition}) e ON {same}"
-        f" WHERE e.{key[0]} IS NULL OR s.{key[0]} IS NULL AND NOT ({stored.excused})"
-        "  OR s.{0} IS NOT NULL AND e.{0} IS NOT NULL AND ({1}) IS DISTINCT FROM ({2})".format(key[0], *sides)
-        + " ORDER BY 1, 2"
+        f" WHERE {is_new} OR {is_gone} AND NOT ({stored.excused})"
+        f"  OR s.{key[0]} IS NOT NULL AND ({made}) IS DISTINCT FROM ({kept}) ORDER BY 1, 2"
     )

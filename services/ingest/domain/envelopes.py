@@ -16,6 +16,7 @@ from contracts.events.ingest import (
     SnapshotMark,
 )
 from contracts.mapping import ColumnType, Pair, SourceTable
+from contracts.pairs import OURS
 from services.ingest.domain.rows import key_fields
 
 CONNECTOR, VERSION = "terrafusion", "1"
@@ -120,7 +121,9 @@ def envelopes(
                 before=before,
                 after=after,
                 op=change.op,
-                source=_source(run, table, mark=mark, change=change, token=token),
+                source=_source(run, table, mark=mark, change=change, token=token).model_copy(
+                    update={"origin": OURS if is_ours(table, after) else None}
+                ),
                 **times(run.seen_at),
                 transaction=EnvelopeTransaction(
                     id=(change.log and change.log.transaction) or str(run.sequence),
@@ -129,6 +132,12 @@ def envelopes(
                 ),
             ),
         )
+
+
+def is_ours(table: SourceTable, after: dict[str, Any] | None) -> bool:
+    """Whether a row as it is now says that TerraFusion's own values were written to it."""
+    mark = table.origin
+    return mark is not None and after is not None and str(after[mark.column]).strip() in mark.ours
 
 
 def snapshot_marks(places: range, *, rows: int, is_first_table: bool, is_last_table: bool) -> Iterator[SnapshotMark]:

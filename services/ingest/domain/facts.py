@@ -16,6 +16,7 @@ from contracts.events.ingest import (
     SaleRecorded,
     SaleRemoved,
 )
+from contracts.pairs import OURS
 
 Row = Mapping[str, Any]
 
@@ -28,14 +29,20 @@ class Origin:
     pair: str
     operation_id: UUID
     occurred_at: datetime
+    ours: frozenset[str] = frozenset()
+    """Parcels that nothing but TerraFusion's own values, written to the source, has changed."""
 
-    def fields(self) -> dict[str, Any]:
-        """As fields of an event."""
+    ours_sales: frozenset[str] = frozenset()
+
+    def fields(self, *, parcel_id: str | None = None, sale_id: str | None = None) -> dict[str, Any]:
+        """As fields of an event of a parcel or a sale."""
+        is_ours = parcel_id in self.ours or sale_id in self.ours_sales
         return {
             "county": self.county,
             "pair": self.pair,
             "operation_id": self.operation_id,
             "occurred_at": self.occurred_at,
+            "origin": OURS if is_ours else None,
         }
 
 
@@ -53,7 +60,7 @@ def parcel_facts(origin: Origin, rows: Iterable[Row], *, certified_year: int | N
         fields = _changed(before, after) + (["geometry"] if row["geometry_changed"] else [])
         facts.append(
             (ParcelChanged if after["is_active"] else ParcelRemoved)(
-                **origin.fields(),
+                **origin.fields(parcel_id=row["parcel_id"]),
                 parcel_id=row["parcel_id"],
                 tax_year=row["tax_year"],
                 supplement=row["supplement"],
@@ -78,7 +85,7 @@ def official_facts(
         fields = _changed(before, after) + (["geometry"] if row["geometry_changed"] else [])
         facts.append(
             (ParcelRemoved if after is None else ParcelChanged)(
-                **origin.fields(),
+                **origin.fields(parcel_id=row["parcel_id"]),
                 parcel_id=row["parcel_id"],
                 tax_year=row["tax_year"],
                 supplement=row["supplement"],
@@ -98,7 +105,7 @@ def removed_parcel_facts(
     """Facts of parcels that are no longer in the source; a row has parcel_id, tax_year, supplement, is_official."""
     return [
         ParcelRemoved(
-            **origin.fields(),
+            **origin.fields(parcel_id=row["parcel_id"]),
             parcel_id=row["parcel_id"],
             tax_year=row["tax_year"],
             supplement=row["supplement"],
@@ -122,7 +129,7 @@ def sale_facts(origin: Origin, rows: Iterable[Row]) -> list[CanonicalFact]:
         fields = _changed(before, after)
         facts.append(
             kind(
-                **origin.fields(),
+                **origin.fields(sale_id=sale_id[0]),
                 sale_id=sale_id[0],
                 parcel_ids=tuple(part["parcel_id"] for part in parts),
                 changed_fields=tuple(fields),
@@ -142,7 +149,7 @@ def owner_facts(origin: Origin, rows: Iterable[Row], *, silent: set[str]) -> lis
         fields = {field for part in parts for field in part["changed_fields"]}
         facts.append(
             OwnerChanged(
-                **origin.fields(),
+                **origin.fields(parcel_id=parcel[0]),
                 parcel_id=parcel[0],
                 tax_year=parts[0]["tax_year"],
                 owner_ids=tuple(part["owner_id"] for part in parts),

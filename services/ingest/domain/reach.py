@@ -88,7 +88,8 @@ def _needed(
 def _used(pair: Pair, entity: Entity) -> Iterator[tuple[str, set[str]]]:
     """Every table that an entity looks into, with the columns that it takes."""
     for table in (entity.root, *entity.required):
-        yield table, set()
+        mark = pair.table_by_name[table].origin
+        yield table, {mark.column} if mark else set()
     for field in _fields(pair, entity):
         for source in field.sources:
             yield source.table, {source.name, *source.where, *([source.order_by] if source.order_by else [])}

@@ -1,52 +1,14 @@
 """The canonical record, renewed out of landed rows: batch by batch, whatever the size of the county."""
 
-import asyncio
-from dataclasses import dataclass
-
-import polars as pl
+from dataclasses import replace
 
 from chassis.database import UnitOfWork
 from contracts.county import County
-from contracts.events.ingest import CanonicalFact
-from contracts.mapping import Link
-from services.ingest.domain import facts
-from services.ingest.domain.entities import (
-    Years,
-    assemble_neighborhoods,
-    assemble_parcels,
-    assemble_sales,
-    linked,
-)
 from services.ingest.domain.envelopes import Run
-from services.ingest.domain.facts import Origin
-from services.ingest.domain.reach import (
-    Needed,
-    built_years,
-    needed_for_neighborhoods,
-    needed_for_parcels,
-    needed_for_sales,
-    reaches_everything,
-)
-from services.ingest.record import landed, queries, touched
-from services.ingest.record.outgoing import FactBook, Outgoing
+from services.ingest.record import contributing, touched
+from services.ingest.record.renewal import Renewal, Renewed
 
-Frames = dict[str, pl.DataFrame]
-
-
-@dataclass(frozen=True, slots=True)
-class Renewed:
-    """What a renewal came to; `parcels` and `sales` are what the record has now, not what changed."""
-
-    parcels: int
-    sales: int
-    facts: int = 0
-    """Events that tell of it."""
-    parcels_touched: int = 0
-    sales_touched: int = 0
-    certified_changes: int = 0
-    """Facts that concern the official layer of a certified year."""
-    is_batched: bool = False
-    is_whole: bool = False
+__all__ = ["Renewal", "Renewed", "renew"]
 
 
 async def renew(
@@ -54,179 +16,21 @@ async def renew(
 ) -> Renewed:
     """Brings the record to what is landed: of everything, or of what the run touched.
 
-    Call it after the run's rows are merged. `tells` is false where there is no record before to differ from.
+    Call it after the run's rows are merged. `tells` is false where there is no record before to differ from. Of a
+    contributing pair the primary one's parcels are renewed; nothing of a parallel pair becomes part of the record.
     """
+    together = run.pair.together
+    if run.pair.role == "parallel":
+        return Renewed(0, 0)
+    if together.contributing:
+        await contributing.wait_for_others(unit.connection, run.county)
+    if run.pair.role == "contributing":
+        return await contributing.contribute(unit, run, county_file, is_whole=is_whole, batch_rows=batch_parcels)
     renewal = Renewal(unit, run, county_file, tells=tells, batch_rows=batch_parcels)
     try:
-        return await renewal.work(is_whole=is_whole)
+        renewed = await renewal.work(is_whole=is_whole)
     finally:
         if not unit.connection.is_closed() and not renewal.has_failed:
             await touched.finish(unit.connection)
-
-
-class Renewal:
-    """One renewal: sales first, as parcels show their last sale."""
-
-    def __init__(self, unit: UnitOfWork, run: Run, county: County, *, tells: bool, batch_rows: int) -> None:
-        self.unit = unit
-        self.connection = unit.connection
-        self.run = run
-        self.pair = run.pair
-        self.county = county
-        self.tells = tells
-        self.batch_rows = batch_rows
-        self.years: Years = built_years(run.pair, working=run.working_year, certified=run.certified_year)
-        self.outgoing = Outgoing(unit)
-        self.book = FactBook(self.outgoing, run, limit=run.pair.following.mass_change_rows)
-        self.origin = Origin(run.county, run.pair.pair, run.operation_id, run.seen_at)
-        self.codes: Frames = {}
-        self.has_failed = True
-
-    async def work(self, *, is_whole: bool) -> Renewed:
-        """Do it all."""
-        await touched.prepare(self.connection)
-        whole = await self._touch(is_whole=is_whole)
-        parcels, sales = await touched.count_touched(self.connection)
-        await self._neighborhoods()
-        await self._sales()
-        await self._parcels()
-        events = await self.book.close()
-        await self.outgoing.close()
-        counted = await queries.count_record(self.connection, self.run.county, self.pair.pair)
-        self.has_failed = False
-        return Renewed(
-            *counted,
-            facts=events,
-            parcels_touched=parcels,
-            sales_touched=sales,
-            certified_changes=self.book.certified_changes,
-            is_batched=any(self.book.is_batched(family) for family in ("parcel", "sale", "owner")),
-            is_whole=whole,
-        )
-
-    async def _touch(self, *, is_whole: bool) -> bool:
-        run, county = self.run, self.run.county
-        sequence, run_id, pair = run.sequence, run.run_id, self.pair.pair
-        changed = await touched.changed_tables(self.connection, county, pair, sequence=sequence, run_id=run_id)
-        if is_whole or reaches_everything(self.pair, changed):
-            await touched.touch_everything(self.connection, county, self.pair)
-            return True
-        await touched.find_changed_links(self.connection, county, pair, sequence=sequence, run_id=run_id)
-        await touched.touch(self.connection, county, self.pair)
-        sale = self.pair.entities.sale
-        if sale is not None and any(needed.link is Link.PARCEL_ID for needed in needed_for_sales(self.pair)):
-            await touched.touch_sales_of_parcels(self.connection, county, pair, root=sale.root)
-        if self.pair.official is not None:
-            await touched.touch_supplements(self.connection, county, self.pair, self.pair.official, sequence=sequence)
-        return False
-
-    async def _neighborhoods(self) -> None:
-        if self.pair.entities.neighborhood is None:
-            return
-        rows = {
-            needed.table.name: await landed.read_distinct(self.connection, self.run.county, self.pair.pair, needed)
-            for needed in needed_for_neighborhoods(self.pair)
-        }
-        made = await asyncio.to_thread(assemble_neighborhoods, self.pair, rows, working_year=self.run.working_year)
-        await self._stage("neighborhood", made)
-        await self._save_neighborhoods()
-
-    async def _save_neighborhoods(self) -> None:
-        await queries.save_neighborhoods(
-            self.connection, self.run.county, self.pair.pair, working_year=self.run.working_year
-        )
-
-    async def _sales(self) -> None:
-        needed = needed_for_sales(self.pair)
-        if self.pair.entities.sale is None:
-            return
-        place, ids = await self._next("sale", Link.SALE_ID, after=0)
-        while ids:
-            rows = await self._rows(needed, root=self.pair.entities.sale.root, further=(Link.PARCEL_ID,))
-            made = await asyncio.to_thread(assemble_sales, self.pair, rows, validity=self.county.sale_validity)
-            await self._save_sales(made, ids)
-            place, ids = await self._next("sale", Link.SALE_ID, after=place)
-
-    async def _save_sales(self, made: pl.DataFrame, ids: list[str]) -> None:
-        connection, county, pair = self.connection, self.run.county, self.pair.pair
-        await self._stage("sale", made)
-        if self.tells:
-            differing = await queries.differing_sales(connection, county, pair, ids=ids)
-            await self.book.add(facts.sale_facts(self.origin, differing))
-        await queries.save_sales(connection, county, pair, ids=ids)
-
-    async def _parcels(self) -> None:
-        needed = needed_for_parcels(self.pair)
-        place, ids = await self._next("parcel", Link.PARCEL_ID, after=0)
-        while ids:
-            rows = await self._rows(needed, root=self.pair.entities.parcel.root, further=(Link.LOT_ID, Link.OWNER_ID))
-            parcels, owners = await asyncio.to_thread(
-                assemble_parcels, self.pair, rows, years=self.years, epsg=self.county.epsg
-            )
-            await self._save_parcels(parcels, owners, ids)
-            place, ids = await self._next("parcel", Link.PARCEL_ID, after=place)
-
-    async def _save_parcels(self, parcels: pl.DataFrame, owners: pl.DataFrame, ids: list[str]) -> None:
-        connection, county, pair = self.connection, self.run.county, self.pair.pair
-        wkb = pl.concat_str(pl.lit("\\x"), pl.col("geometry_wkb")).alias("geometry_wkb")
-        await self._stage("parcel", parcels.with_columns(wkb))
-        await self._stage("owner", owners)
-        await queries.set_last_sales(connection, county, ids=ids)
-        found = await self._differing(ids) if self.tells else ([], [], [])
-        gone = await queries.save_parcels(connection, county, pair, years=self.years.built, ids=ids)
-        await queries.save_owners(connection, county, pair, working_year=self.years.working, ids=ids)
-        if self.tells:
-            await self.book.add(self._parcel_facts(*found, gone=[dict(row) for row in gone]))
-
-    async def _differing(self, ids: list[str]) -> tuple[list[facts.Row], list[facts.Row], list[facts.Row]]:
-        """Working layers, official ones and owners that are otherwise than before; asked before any is saved."""
-        connection, county, pair = self.connection, self.run.county, self.pair.pair
-        working = await queries.differing_parcels(connection, county)
-        official: list[facts.Row] = []
-        if self.pair.official is not None:
-            official = await queries.differing_official(connection, county, pair, years=self.years.built, ids=ids)
-        return working, official, await queries.differing_owners(connection, county, pair, ids=ids)
-
-    def _parcel_facts(
-        self, working: list[facts.Row], official: list[facts.Row], owners: list[facts.Row], *, gone: list[facts.Row]
-    ) -> list[CanonicalFact]:
-        certified = self.run.certified_year
-        told = facts.parcel_facts(self.origin, working, certified_year=certified)
-        removed = facts.removed_parcel_facts(self.origin, gone, certified_year=certified)
-        said = {row["parcel_id"] for row in (*working, *gone)}
-        others = facts.official_facts(self.origin, official, said=said, certified_year=certified)
-        silent = {row["parcel_id"] for row in gone}
-        silent |= {row["parcel_id"] for row in working if not row["after"]["is_active"]}
-        return [*told, *removed, *others, *facts.owner_facts(self.origin, owners, silent=silent)]
-
-    async def _next(self, name: str, link: Link, *, after: int) -> tuple[int, list[str]]:
-        return await touched.next_batch(self.connection, name, link, after=after, limit=self.batch_rows)
-
-    async def _rows(self, needed: list[Needed], *, root: str, further: tuple[Link, ...]) -> Frames:
-        """The landed rows of the batch: the root's first, as it ties the batch to further ids."""
-        named = {found.table.name: found for found in needed}
-        rows = {root: await self._read(named.pop(root))}
-        for name, found in list(named.items()):
-            if found.link not in further:
-                rows[name] = await self._read(named.pop(name))
-        tables = self.pair.table_by_name
-        for link in further:
-            ids = [linked(tables[name], frame)[link] for name, frame in rows.items() if link in tables[name].links]
-            if ids:
-                known = pl.concat([series.rename("") for series in ids]).drop_nulls().unique().to_list()
-                await touched.add_to_batch(self.connection, link, known)
-        await touched.analyze_batch(self.connection)
-        return rows | {name: await self._read(found) for name, found in named.items()}
-
-    async def _read(self, needed: Needed) -> pl.DataFrame:
-        """Rows of the batch, or codes, which are read once."""
-        if needed.table.name in self.codes:
-            return self.codes[needed.table.name]
-        rows = await landed.read_rows(self.connection, self.run.county, self.pair.pair, needed)
-        if needed.link is None:
-            self.codes[needed.table.name] = rows
-        return rows
-
-    async def _stage(self, name: str, rows: pl.DataFrame) -> None:
-        named = rows.with_columns(pl.lit(self.pair.pair).alias("pair"))
-        await queries.stage(self.connection, self.run.county, name, named)
+    unmatched = [await contributing.hold_unmatched(unit, pair, run) for pair in together.contributing]
+    return replace(renewed, unmatched=sum(unmatched))
