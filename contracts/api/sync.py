@@ -10,10 +10,12 @@ from contracts.api.base import Answer, Request
 from contracts.subjects import COUNTY_PATTERN
 
 SyncMode = Literal[
-    "full", "incremental", "verify", "snapshot", "undo", "approve", "reject", "pause", "resume", "stop", "resolve"
-]
+    "full", "incremental", "verify", "snapshot", "undo", "approve", "reject", "pause", "resume", "stop", "resolve",
+    "compare",
+]  # fmt: skip
 """What a `sync` job does. `full` reads everything again; `verify` reads everything, applies nothing and certifies;
-`snapshot` reads chosen rows or tables again while the pair goes on; the others steer a pair."""
+`snapshot` reads chosen rows or tables again while the pair goes on; `compare` lays what a pair says
+beside the record or another pair, field by field; the others steer a pair."""
 
 
 class SyncParameters(Request):
@@ -33,6 +35,9 @@ class SyncParameters(Request):
     approval_id: UUID | None = Field(default=None, description="of `approve` and `reject`")
     conflict_id: UUID | None = Field(default=None, description="of `resolve`")
     choice: str | None = Field(default=None, description="of `resolve`: the pair whose value shall stand")
+    against: str | None = Field(
+        default=None, pattern=COUNTY_PATTERN, description="of `compare`: another pair; null: TerraFusion's record"
+    )
     reason: str | None = Field(default=None, max_length=500, description="why, for the history")
 
     @model_validator(mode="after")
@@ -43,6 +48,8 @@ class SyncParameters(Request):
             raise ValueError(f"{self.mode} needs {name}")
         if self.mode == "resolve" and self.choice is None:
             raise ValueError("resolve needs choice")
+        if self.against is not None and (self.mode != "compare" or self.against == self.pair):
+            raise ValueError("against names another pair, to compare with")
         chosen = self.where is not None or self.keys is not None
         if chosen and (self.mode != "snapshot" or len(self.tables or ()) != 1):
             raise ValueError("where and keys belong to a snapshot of one table")

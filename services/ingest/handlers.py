@@ -6,7 +6,9 @@ from contracts.mapping import Pair
 from services.ingest.certificate.verifying import verify
 from services.ingest.mappings import load_pair
 from services.ingest.operation.admission import admit, leave_out, watched
+from services.ingest.reconciling import compare
 from services.ingest.record.undo import undo
+from services.ingest.resolving import resolve
 from services.ingest.steering import steer
 from services.ingest.synchronize import approve, reject, synchronize
 
@@ -30,6 +32,10 @@ async def _do(job: RunningJob, pair: Pair, parameters: SyncParameters) -> None:
             await approve(job, pair, parameters)
         case "reject":
             await reject(job, pair, parameters)
+        case "resolve":
+            await resolve(job, pair, parameters)
+        case "compare":
+            await compare(job, pair, parameters)
         case "undo":
             await undo(job, pair, parameters)
         case "verify":

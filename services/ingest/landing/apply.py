@@ -148,6 +148,9 @@ class _Applying:
             "events": renewed.facts,
             "parcels": renewed.parcels,
             "sales": renewed.sales,
+            "conflicts": renewed.conflicts,
+            "contributions": renewed.contributions,
+            "unmatched": renewed.unmatched,
             "tables": tables,
         }
 

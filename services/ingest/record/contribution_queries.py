@@ -93,7 +93,7 @@ async def touch_matched(connection: Any, county: str, primary: str, pair: Pair) 
     await connection.execute("TRUNCATE touched_parcel, touched_sale; ANALYZE touched_match")
     await connection.execute(
         "INSERT INTO touched_parcel (id) SELECT DISTINCT e.parcel_id FROM ingest.parcel e JOIN touched_match m"
-        f" ON m.id = {_known_by(pair)} WHERE {_PAIR} AND is_current ORDER BY 1",
+        f" ON m.id = {known_by(pair)} WHERE {_PAIR} AND is_current ORDER BY 1",
         county, primary, pair.match.ignore,
     )  # fmt: skip
 
@@ -115,7 +115,7 @@ async def hold_unmatched(connection: Any, county: str, pair: Pair, *, primary: s
         "  AND r.parcel_id = c.match_key"
         " WHERE c.county = $1 AND c.pair = $4 AND c.entity = 'parcel' AND NOT EXISTS ("
         f"  SELECT FROM ingest.parcel e WHERE e.county = $1 AND e.pair = $2 AND is_current"
-        f"  AND {_known_by(pair)} = c.matches)",
+        f"  AND {known_by(pair)} = c.matches)",
         county, primary, pair.match.ignore, pair.pair, root.name,
     )  # fmt: skip
     rule = ReadingFault.PARCEL_UNMATCHED.value
@@ -204,6 +204,6 @@ async def touch_one(connection: Any, parcel_id: str) -> None:
     await connection.execute("INSERT INTO touched_parcel (id) VALUES ($1)", parcel_id)
 
 
-def _known_by(pair: Pair) -> str:
+def known_by(pair: Pair) -> str:
     """The SQL of what a pair knows a parcel `e` of the record by; parameter 3 is what counts for nothing."""
     return f"translate(btrim(e.{pair.match.parcel}), $3, '')"
