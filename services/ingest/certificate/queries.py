@@ -17,8 +17,10 @@ PAGE_ROWS = 20_000
 _OF_TABLE = "t.county = $1 AND t.pair = $2 AND t.source_table = $3"
 _HELD = (
     "EXISTS (SELECT FROM ingest.quarantine q WHERE q.county = t.county AND q.pair = t.pair"
-    " AND q.source_table = t.source_table AND q.key = t.key)"
+    " AND q.source_table = t.source_table AND q.key = t.key AND q.rule <> 'parcel_unmatched')"
 )
+#: a row of a parcel that is not in the record is landed as any other; it is listed, and not held back
+_HELD_BACK = "t.rule <> 'parcel_unmatched'"
 
 
 async def landed_pages(
@@ -60,7 +62,7 @@ async def quarantined_pages(
     after = ("", "")
     while True:
         rows = await connection.fetch(
-            f"SELECT key, rule FROM ingest.quarantine t WHERE {_OF_TABLE} AND (key, rule) > ($4, $5)"
+            f"SELECT key, rule FROM ingest.quarantine t WHERE {_OF_TABLE} AND {_HELD_BACK} AND (key, rule) > ($4, $5)"
             " ORDER BY key, rule LIMIT $6",
             county, pair, table, *after, PAGE_ROWS,
         )  # fmt: skip
@@ -84,7 +86,7 @@ async def count_landed(connection: Any, county: str, pair: str, tables: Sequence
         "  WHERE t.county = $1 AND t.pair = $2 AND t.source_table = name AND t.created_sequence <= $4) l"
         " CROSS JOIN LATERAL (SELECT count(DISTINCT key) AS keys, count(DISTINCT key) FILTER (WHERE"
         "   rule IN ('key_missing', 'key_repeated') OR key ~ '^(/|$)|//|/$') AS vague"
-        "  FROM ingest.quarantine t WHERE t.county = $1 AND t.pair = $2 AND t.source_table = name) q",
+        f"  FROM ingest.quarantine t WHERE t.county = $1 AND t.pair = $2 AND t.source_table = name AND {_HELD_BACK}) q",
         county, pair, list(tables), sequence, timeout=SECONDS,
     )  # fmt: skip
     return list(rows)
