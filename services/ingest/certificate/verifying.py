@@ -9,6 +9,8 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import asyncpg
+
 from chassis.database import Connection
 from chassis.errors import PermanentError, TransientError
 from chassis.jobs import RunningJob
@@ -78,14 +80,12 @@ async def verify(job: RunningJob, pair: Pair, parameters: SyncParameters) -> Non
         verification = Verification(job, pair, standing, Loop(asyncio.get_running_loop()))
         await job.compute(verification.work, chosen)
         await job.progress(len(chosen), len(chosen) + 1, "tables", "comparing the record")
-        record = await verification.compare_record()
-        await _complete(job, verification, record, started=started)
+        await verification.compare_record()
+        await _complete(job, verification, started=started)
 
 
-async def _complete(job: RunningJob, verification: "Verification", record: RecordSide, *, started: float) -> None:
+async def _complete(job: RunningJob, verification: "Verification", *, started: float) -> None:
     findings, standing = verification.findings, verification.standing
-    findings.others += record.lines()
-    findings.record_differences = record.shown
     result: dict[str, Any] = {"pair": verification.pair.pair, "mode": "verify"}
     async with job.completing(result) as unit:
         now = await queries.read_standing(unit.connection, job.county, verification.pair.pair)
@@ -94,7 +94,7 @@ async def _complete(job: RunningJob, verification: "Verification", record: Recor
         issued = await issue(unit, verification.run, findings, rules=standing.rules, mode="verify")
         result |= issued.told()
         result["keys"] = {name: found.differences for name, found in findings.tables.items() if found.differences}
-        result["record"] = record.shown
+        result["record"] = findings.record_differences
         result["seconds"] = round(time.monotonic() - started, 3)
 
 
@@ -120,8 +120,11 @@ async def _landed_year(connection: Connection, county: str, pair: Pair, year: Wo
     if year is None or year.year is not None:
         return year.year if year else None
     table, _, column = (year.column or "").partition(".")
-    found = await queries.read_values(connection, county, pair.pair, table, column=column)
-    return int(found[0]) if len(found) == 1 else None
+    try:
+        found = await queries.read_values(connection, county, pair.pair, table, column=column)
+        return int(found[0]) if len(found) == 1 else None
+    except (asyncpg.DataError, ValueError):  # a damaged image: the table's own lines say so
+        return None
 
 
 @dataclass
@@ -171,6 +174,12 @@ class Verification:
                 "columns", None, None, holds=False, note="the source has not the columns that the mapping names"
             )
             return TableFindings([*lines, unread])
+        try:
+            return self._compared(source, table, lines)
+        except asyncpg.DataError:  # an image that rows are judged by; its own table says which
+            return TableFindings([*lines, _unreadable("images")])
+
+    def _compared(self, source: GentleSource, table: SourceTable, lines: list[Line]) -> TableFindings:
         reading = self._reading(source, table)
         theirs, ours = reading.work(), self.loop.do(self._landed(table))
         has_ranges = reading.stretches is not None
@@ -226,11 +235,28 @@ class Verification:
         shown = shown_keys(self.pair, table.name, [key for key, _ in found])
         return [{"key": key, "what": what} for key, (_, what) in zip(shown, found, strict=True)]
 
-    async def compare_record(self) -> RecordSide:
+    async def compare_record(self) -> None:
         """The record against the landed rows."""
+        if self.pair.role != "primary":
+            note = f"the rows of a {self.pair.role} pair are no record by themselves"
+            self.findings.others.append(Line("record", None, None, holds=None, note=note))
+            return
+        try:
+            record = await self._record()
+        except asyncpg.DataError:
+            self.findings.others.append(_unreadable("record"))
+            return
+        self.findings.others += record.lines()
+        self.findings.record_differences = record.shown
+
+    async def _record(self) -> RecordSide:
         async with self.job.database.begin(self.job.county) as unit:
             comparison = RecordComparison(unit, self.run, self.job.county_file, tells=False, batch_rows=BATCH_PARCELS)
             return await comparison.compare()
+
+
+def _unreadable(name: str) -> Line:
+    return Line(name, None, None, holds=False, note="an image that it needs is damaged: nothing more can be told")
 
 
 def _differing(source: dict[str, str], landed: dict[str, str]) -> Iterator[tuple[str, str]]:

@@ -155,12 +155,13 @@ def money_sums(table: SourceTable, rows: pl.DataFrame) -> Sums:
     layer = [
         pl.col(name).cast(pl.String).fill_null("") if name is not None else pl.lit("") for name in layer_columns(table)
     ]
-    by = rows.select(layer[0].alias("@year"), layer[1].alias("@supplement"))
     found: Sums = {}
     for name in money_columns(table):
-        chosen = by.with_columns(rows[name].alias("@value")).filter(pl.col("@value").is_not_null())
+        value = pl.col(name).alias("@value")
+        chosen = rows.select(layer[0].alias("@year"), layer[1].alias("@supplement"), value)
+        chosen = chosen.filter(pl.col("@value").is_not_null())
         if chosen.height:
-            found |= {(name, layer): value for layer, value in _summed(chosen).items()}
+            found |= {(name, of): total for of, total in _summed(chosen).items()}
     return found
 
 
