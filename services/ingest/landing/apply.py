@@ -16,7 +16,7 @@ from services.ingest.domain.envelopes import event_id
 from services.ingest.landing.merge import merge, settle_quarantine
 from services.ingest.leases import Lease
 from services.ingest.record import canonical, telling
-from services.ingest.runs import OpenRun
+from services.ingest.runs import OpenRun, require_stage
 
 Tables = Mapping[str, Mapping[str, Any]]
 """By name, how each table was read, as `reading.TableRead` says it."""
@@ -64,6 +64,7 @@ class _Applying:
         known = await pair_queries.read_pair(self.connection, self.county, self.pair.pair)
         if known is None or known["sequence"] + 1 != run.sequence:
             raise TransientError("pair_busy", f"another operation of {self.pair.pair} was applied meanwhile")
+        await require_stage(self.connection, run)
         await merge(self.connection, run)
         whole = [name for name, read in self.tables.items() if read["is_whole"]]
         await settle_quarantine(self.connection, run, whole=whole)

@@ -92,37 +92,48 @@ async def resolve_repeats(connection: Any, place: Place, *, is_ordered: bool, fi
             fields,
         )
     dropped = await connection.fetchval(
-        "WITH dropped AS (DELETE FROM incoming i USING (SELECT ctid, row_number() OVER (PARTITION BY key"
-        "   ORDER BY repeat_order NULLS LAST, place) AS n FROM incoming JOIN repeated r USING (key)"
+        "WITH dropped AS (DELETE FROM incoming i USING (SELECT n.ctid, row_number() OVER (PARTITION BY key"
+        "   ORDER BY repeat_order NULLS LAST, place) AS n FROM incoming n JOIN repeated r USING (key)"
         "   WHERE verdict = 'a') d WHERE i.ctid = d.ctid AND d.n > 1 RETURNING 1) SELECT count(*) FROM dropped",
         timeout=SECONDS,
     )
     return held, dropped
 
 
-async def land_first(connection: Any, place: Place, *, number: int | None, sequence: int) -> tuple[int, int]:
-    """Land rows of a table of which nothing is; how many, and how many were there already from another batch.
+async def land_first(connection: Any, place: Place, *, number: int, sequence: int) -> int:
+    """Land the rows of a range of a table of which nothing is; how many.
 
-    Nobody sees them before the pair has come to the run's sequence. A row that is met in two ranges has a key that
-    the source tells apart and we do not: it is for `hold_met_twice`. One that is read again by its key is renewed.
+    Nobody sees them before the pair has come to the run's sequence. A row that is there already was met in another
+    range, as its key is one that the source tells apart and we do not: it is left for `hold_met_twice`.
     """
-    again = "DO NOTHING" if number is not None else f"DO UPDATE SET {_taken_over('range_number')}"
-    row = await connection.fetchrow(
-        "WITH landed AS (INSERT INTO ingest.source_row (county, pair, source_table, key, digest, image, personal,"
-        f"  {LINKS}, is_filtered, range_number, created_sequence, sequence)"
-        f" SELECT $1, $2, $3, key, digest, image, personal, {LINKS}, is_filtered, $4::integer, $5, $5 FROM incoming"
-        "  WHERE verdict = 'a' AND op IS DISTINCT FROM 'd'"
-        f" ON CONFLICT (county, pair, source_table, key) {again} RETURNING (xmax = 0) AS is_new)"
-        " SELECT count(*) FILTER (WHERE is_new) AS created,"
-        "  (SELECT count(*) FROM incoming WHERE verdict = 'a') - count(*) AS met FROM landed",
-        place.county,
-        place.pair,
-        place.table,
-        number,
-        sequence,
-        timeout=SECONDS,
+    status: str = await connection.execute(
+        f"{_LAND} DO NOTHING", place.county, place.pair, place.table, number, sequence, timeout=SECONDS
     )
-    return row["created"], row["met"]
+    return int(status.rsplit(" ", 1)[1])
+
+
+async def land_again(connection: Any, place: Place, *, sequence: int) -> int:
+    """Land rows of a first load that are read once more, by their keys; how many are new."""
+    created: int = await connection.fetchval(
+        f"WITH landed AS ({_LAND} DO UPDATE SET {_taken_over('range_number')} RETURNING (xmax = 0) AS is_new)"
+        " SELECT count(*) FILTER (WHERE is_new) FROM landed",
+        place.county, place.pair, place.table, None, sequence, timeout=SECONDS,
+    )  # fmt: skip
+    return created
+
+
+_LAND = (
+    "INSERT INTO ingest.source_row (county, pair, source_table, key, digest, image, personal,"
+    f" {LINKS}, is_filtered, range_number, created_sequence, sequence)"
+    f" SELECT $1, $2, $3, key, digest, image, personal, {LINKS}, is_filtered, $4::integer, $5, $5 FROM incoming"
+    " WHERE verdict = 'a' AND op IS DISTINCT FROM 'd' ON CONFLICT (county, pair, source_table, key)"
+)
+
+
+async def count_accepted(connection: Any) -> int:
+    """How many rows of the batch are to be landed."""
+    rows: int = await connection.fetchval("SELECT count(*) FROM incoming WHERE verdict = 'a'")
+    return rows
 
 
 def _taken_over(*kept: str) -> str:
@@ -132,8 +143,8 @@ def _taken_over(*kept: str) -> str:
     return ", ".join([*sets, *(f"{name} = coalesce(excluded.{name}, source_row.{name})" for name in kept)])
 
 
-async def hold_met_twice(connection: Any, place: Place, *, number: int, sequence: int, fields: str) -> tuple[int, int]:
-    """Hold back keys that two ranges of a first load have; how many rows of this batch, and how many landed ones."""
+async def hold_met_twice(connection: Any, place: Place, *, number: int, sequence: int, fields: str) -> int:
+    """Hold back keys that two ranges of a first load have; how many."""
     met = await connection.fetch(
         "DELETE FROM ingest.source_row t USING incoming i"
         f" WHERE {_LANDED} AND t.key = i.key AND i.verdict = 'a' AND t.range_number IS DISTINCT FROM $4"
@@ -153,7 +164,7 @@ async def hold_met_twice(connection: Any, place: Place, *, number: int, sequence
         fields,
         keys,
     )
-    return len(keys), len(keys)
+    return len(keys)
 
 
 async def forget_first(connection: Any, place: Place, *, sequence: int, keys: Sequence[str]) -> int:

@@ -164,13 +164,17 @@ class _Finishing:
 
     async def _land_first(self) -> None:
         arrived, number = self.arrived, self.arrived.number
-        self.created, met = await queries.land_first(self.connection, self.place, number=number, sequence=self.sequence)
-        if met and number is not None:
-            held, taken = await queries.hold_met_twice(
-                self.connection, self.place, number=number, sequence=self.sequence, fields=self.fields
-            )
-            self.quarantined += held + taken
-            self.created -= taken
+        if number is None:
+            self.created = await queries.land_again(self.connection, self.place, sequence=self.sequence)
+            await queries.stage_releases(self.connection, self.place)
+        else:
+            self.created = await queries.land_first(self.connection, self.place, number=number, sequence=self.sequence)
+            if self.created < await queries.count_accepted(self.connection):
+                held = await queries.hold_met_twice(
+                    self.connection, self.place, number=number, sequence=self.sequence, fields=self.fields
+                )
+                self.quarantined += 2 * held
+                self.created -= held
         if arrived.gone:
             self.created -= await queries.forget_first(
                 self.connection, self.place, sequence=self.sequence, keys=arrived.gone
