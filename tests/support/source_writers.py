@@ -126,8 +126,16 @@ class _Transaction:
 class RandomWriters:
     """Writes at random; `model` is what is committed."""
 
-    def __init__(self, url: str, seed: int, *, tables: tuple[Written, ...] = TABLES, writers: int = 3) -> None:
-        self.seed, self.random, self.tables = seed, Random(seed), tables
+    def __init__(
+        self,
+        url: str,
+        seed: int,
+        *,
+        tables: tuple[Written, ...] = TABLES,
+        writers: int = 3,
+        can_truncate: bool = True,
+    ) -> None:
+        self.seed, self.random, self.tables, self.can_truncate = seed, Random(seed), tables, can_truncate
         self.model: Model = {table.name: {} for table in tables}
         self.story: list[str] = []
         self.writers = [_Transaction(psycopg.connect(url)) for _ in range(writers)]
@@ -147,7 +155,7 @@ class RandomWriters:
         """One thing that one of the writers does; `may_lock` allows what waits for readers, as TRUNCATE does."""
         number = self.random.randrange(len(self.writers))
         writer, table = self.writers[number], self.random.choice(self.tables)
-        if may_lock and self.random.random() < 0.01:
+        if may_lock and self.can_truncate and self.random.random() < 0.01:
             self.settle()
             self.story.append(f"{number} reload {table.name}")
             self._reload(writer, table)
