@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # generic for the type checker only
 else:
     Connection = asyncpg.Connection
 _COUNTY = re.compile(COUNTY_PATTERN)
+IDLE_IN_TRANSACTION, LONGEST_IDLE = "idle_in_transaction_session_timeout", "15min"
 _TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK")
 tracer = trace.get_tracer("terrafusion.sql")
 
@@ -122,9 +123,14 @@ class Database:
             max_size=self.pool_size,
             init=_prepare,
             connection_class=TracedConnection,
-            server_settings={"role": self.role, "application_name": f"terrafusion {self.service}"},
+            server_settings=self._server_settings(),
             command_timeout=300,
         )
+
+    def _server_settings(self) -> dict[str, str]:
+        """A process that stands still with an open transaction must not keep its locks; the URL may say otherwise."""
+        settings = {"role": self.role, "application_name": f"terrafusion {self.service}"}
+        return settings if IDLE_IN_TRANSACTION in self.url else settings | {IDLE_IN_TRANSACTION: LONGEST_IDLE}
 
     async def close(self) -> None:
         """Give the connections back."""

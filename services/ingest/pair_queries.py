@@ -92,6 +92,28 @@ async def open_run(connection: Any, county: str, pair: str, *, values: dict[str,
     )  # fmt: skip
 
 
+async def mark_stage(connection: Any, county: str, pair: str, *, run_id: UUID) -> None:
+    """Leave a mark among what a run stages: a server that crashed has lost it together with all that was staged.
+
+    It is a release of no key of no table, which says nothing to anybody.
+    """
+    await connection.execute(
+        "INSERT INTO ingest.staged_violation (county, pair, source_table, run_id, batch, key)"
+        " VALUES ($1, $2, '', $3, -1, '')",
+        county, pair, run_id,
+    )  # fmt: skip
+
+
+async def has_stage(connection: Any, county: str, pair: str, *, run_id: UUID) -> bool:
+    """Whether all is there that the run has staged."""
+    found: bool = await connection.fetchval(
+        f"SELECT EXISTS (SELECT FROM ingest.staged_violation WHERE {_PAIR} AND run_id = $3 AND source_table = ''"
+        "  AND key = '')",
+        county, pair, run_id,
+    )  # fmt: skip
+    return found
+
+
 async def set_phase(connection: Any, county: str, pair: str, *, phase: str, details: dict[str, Any]) -> None:
     """How far the open run is."""
     await connection.execute(

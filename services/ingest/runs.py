@@ -6,7 +6,8 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
-from chassis.errors import PermanentError
+from chassis.database import Connection
+from chassis.errors import PermanentError, TransientError
 from chassis.jobs import RunningJob
 from contracts.api.sync import SyncParameters
 from contracts.county import County
@@ -97,6 +98,8 @@ async def open_run(job: RunningJob, pair: Pair, parameters: SyncParameters, leas
             (open_row["rules"], open_row["working_year"], open_row["sequence"], open_row["details"].get("asked"))
             == (rules, seen.working_year, sequence, asked)
         )
+        if fits and open_row is not None:  # unlogged tables do not outlive a crash of their server
+            fits = await pair_queries.has_stage(connection, county, name, run_id=open_row["id"])
         if open_row is not None and not fits:
             await pair_queries.end_run(connection, county, name, sequence=sequence)
         if not fits:
@@ -113,10 +116,21 @@ async def open_run(job: RunningJob, pair: Pair, parameters: SyncParameters, leas
             }
             await pair_queries.end_run(connection, county, name, sequence=sequence)
             await pair_queries.open_run(connection, county, name, values=values)
+            await pair_queries.mark_stage(connection, county, name, run_id=job.id)
             open_row = await pair_queries.read_run(connection, county, name)
         assert open_row is not None
         tables = await pair_queries.read_tables(connection, county, name)
     return _opened(job, pair, open_row, known=known, tables=tables, is_resumed=fits)
+
+
+async def require_stage(connection: Connection, run: Run) -> None:
+    """Refuse to go on with half of what was read.
+
+    Raises:
+        TransientError: `stage_lost`: the server crashed since the run began; the next attempt reads it all again.
+    """
+    if not await pair_queries.has_stage(connection, run.county, run.pair.pair, run_id=run.run_id):
+        raise TransientError("stage_lost", f"the operational database lost what was staged of {run.pair.pair}")
 
 
 async def held_run(job: RunningJob, pair: Pair, approval_id: UUID) -> OpenRun:

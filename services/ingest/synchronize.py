@@ -13,6 +13,7 @@ from contracts.api.sync import SyncParameters
 from contracts.mapping import Pair
 from services.ingest import pair_queries, runs
 from services.ingest.deciding import Counts, decide
+from services.ingest.domain.certificate import SourceSide
 from services.ingest.landing.apply import apply
 from services.ingest.landing.intake import Loop
 from services.ingest.landing.merge import settle
@@ -34,15 +35,12 @@ async def synchronize(job: RunningJob, pair: Pair, parameters: SyncParameters) -
     started = time.monotonic()
     await runs.require_free(job, pair)
     async with leased(job, pair) as lease:
-        opened, tables = await _read(job, pair, parameters, lease)
+        opened, tables, sides = await _read(job, pair, parameters, lease)
         counts = await _settled(job, lease, opened, tables)
-        if parameters.mode == "verify":
-            await _leave(job, lease, opened, counts, started=started)
-            return
         chosen = {name for name, read in tables.items() if read["is_chosen"]}
         await decide(job, lease, opened, counts, chosen)
         await job.progress(len(tables), len(tables) + 1, "tables", "applying")
-        await apply(job, lease, opened, tables=tables, counts=counts, started=started)
+        await apply(job, lease, opened, tables=tables, counts=counts, started=started, sides=sides)
 
 
 async def approve(job: RunningJob, pair: Pair, parameters: SyncParameters) -> None:
@@ -105,11 +103,11 @@ async def _pending(job: RunningJob, pair: Pair, approval_id: UUID) -> Mapping[st
 
 async def _read(
     job: RunningJob, pair: Pair, parameters: SyncParameters, lease: Lease
-) -> tuple[OpenRun, dict[str, Mapping[str, Any]]]:
+) -> tuple[OpenRun, dict[str, Mapping[str, Any]], Mapping[str, SourceSide]]:
     loop = Loop(asyncio.get_running_loop())
     reading = Reading(job, pair, parameters, lease=lease, loop=loop)
     opened = await job.compute(reading.work)
-    return opened, {name: read.to_dict() for name, read in reading.reads.items()}
+    return opened, {name: read.to_dict() for name, read in reading.reads.items()}, reading.sides
 
 
 async def _tables(job: RunningJob, pair: Pair) -> dict[str, Mapping[str, Any]]:
@@ -121,6 +119,7 @@ async def _tables(job: RunningJob, pair: Pair) -> dict[str, Mapping[str, Any]]:
 async def _settled(job: RunningJob, lease: Lease, opened: OpenRun, tables: Tables) -> dict[str, Counts]:
     async with job.database.begin(job.county) as unit:
         await lease.hold(unit)
+        await runs.require_stage(unit.connection, opened.run)
         await settle(unit.connection, opened.run)
     return await _count(job, opened, tables)
 
@@ -148,14 +147,3 @@ async def _count(job: RunningJob, opened: OpenRun, tables: Tables) -> dict[str, 
             names = ("rows_read", "rows_quarantined", "rows_filtered")
             found[row["source_table"]] |= {name: row[name] for name in names} | {"rows_compared": compared}
     return {name: Counts(**values) for name, values in found.items()}
-
-
-async def _leave(job: RunningJob, lease: Lease, opened: OpenRun, counts: dict[str, Counts], *, started: float) -> None:
-    """End a run that was only to look: what differs is told, nothing of it is applied."""
-    tables = {name: count.told() for name, count in counts.items()}
-    differences = sum(count.changes for count in counts.values())
-    result: dict[str, Any] = {"pair": opened.run.pair.pair, "mode": "verify", "differences": differences}
-    result |= {"tables": tables, "seconds": round(time.monotonic() - started, 3)}
-    async with job.completing(result) as unit:
-        await lease.hold(unit)
-        await pair_queries.end_run(unit.connection, job.county, opened.run.pair.pair, sequence=opened.run.sequence)

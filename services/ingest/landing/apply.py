@@ -11,7 +11,9 @@ from chassis.errors import TransientError
 from chassis.jobs import RunningJob
 from contracts.events.ingest import SyncCompleted
 from services.ingest import pair_queries
+from services.ingest.certificate.certifying import certify
 from services.ingest.deciding import Counts
+from services.ingest.domain.certificate import SourceSide
 from services.ingest.domain.envelopes import event_id
 from services.ingest.landing.merge import merge, settle_quarantine
 from services.ingest.leases import Lease
@@ -31,6 +33,7 @@ async def apply(
     counts: dict[str, Counts],
     started: float,
     approval_id: UUID | None = None,
+    sides: Mapping[str, SourceSide] | None = None,
 ) -> None:
     """All of the run or nothing; the job succeeds with it, and the approval that it had to have is given.
 
@@ -40,7 +43,7 @@ async def apply(
     result: dict[str, Any] = {}
     async with job.completing(result) as unit:
         await lease.hold(unit)
-        result |= await _Applying(job, unit, opened, tables, counts).work()
+        result |= await _Applying(job, unit, opened, tables, counts=counts, sides=sides).work()
         if approval_id is not None:
             await pair_queries.decide_approval(
                 unit.connection, job.county, approval_id, status="approved", by=job.requested_by
@@ -52,8 +55,16 @@ class _Applying:
     """One run's end."""
 
     def __init__(
-        self, job: RunningJob, unit: UnitOfWork, opened: OpenRun, tables: Tables, counts: dict[str, Counts]
+        self,
+        job: RunningJob,
+        unit: UnitOfWork,
+        opened: OpenRun,
+        tables: Tables,
+        *,
+        counts: dict[str, Counts],
+        sides: Mapping[str, SourceSide] | None,
     ) -> None:
+        self.sides = sides
         self.job, self.unit, self.opened = job, unit, opened
         self.run, self.connection = opened.run, unit.connection
         self.county, self.pair = job.county, opened.run.pair
@@ -164,6 +175,11 @@ class _Applying:
             self.connection, self.county, run.operation_id, pair=self.pair.pair, sequence=run.sequence,
             rules=self.opened.rules, working_year=run.working_year, started_at=self.opened.started_at, result=result,
         )  # fmt: skip
+        issued = await certify(
+            self.unit, run, reads=self.tables, counts=self.counts, rules=self.opened.rules,
+            started_at=self.opened.started_at, sides=self.sides,
+        )  # fmt: skip
+        result["certificate"] = issued.told() if issued else None
         await pair_queries.end_run(self.connection, self.county, self.pair.pair, sequence=None)
 
 
