@@ -20,13 +20,14 @@ class Replica:
         """Takes what the outbox holds; an envelope whose `before` is not the row that is known is a fault."""
         for row in await bench.fetch("SELECT * FROM chassis.outbox WHERE subject LIKE 'cdc.%' ORDER BY position"):
             headers = row["headers"] if isinstance(row["headers"], dict) else json.loads(row["headers"])
-            self._take(json.loads(row["body"]), key=headers[KEY_HEADER])
+            self.take(json.loads(row["body"]), key=headers[KEY_HEADER])
 
     def of(self, table: str) -> list[dict[str, Any]]:
         """The rows of a table, in an order."""
         return sorted(self.rows.get(table, {}).values(), key=lambda row: json.dumps(row, sort_keys=True, default=str))
 
-    def _take(self, envelope: dict[str, Any], *, key: str) -> None:
+    def take(self, envelope: dict[str, Any], *, key: str) -> None:
+        """Takes one envelope."""
         table, op = envelope["source"]["table"], envelope["op"]
         known = self.rows.setdefault(table, {})
         before, after = envelope["before"], envelope["after"]

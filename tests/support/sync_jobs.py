@@ -38,13 +38,15 @@ class SyncBench:
     def tools(self) -> Tools:
         return Tools(self.database, Storage(self.storage), self.counties_dir, "ingest")
 
-    async def request(self, mode: str, tables: list[str] | None = None, **more: Any) -> JobRequested:
+    async def request(
+        self, mode: str, tables: list[str] | None = None, *, job_id: UUID | None = None, **more: Any
+    ) -> JobRequested:
         """A queued job, as the gateway would write it."""
         parameters = {"pair": self.pair, "mode": mode, "tables": tables, **more}
         requested = JobRequested(
             county=self.county,
             occurred_at=datetime.now(UTC),
-            job_id=new_id(),
+            job_id=job_id or new_id(),
             kind=JobKind.SYNC,
             attempt=0,
             parameters=parameters,
@@ -71,7 +73,10 @@ class SyncBench:
 
     async def run(self, mode: str, tables: list[str] | None = None, **more: Any) -> dict[str, Any]:
         """Run a job to its end by the worker; returns the job's row."""
-        requested = await self.request(mode, tables, **more)
+        return await self.receive(await self.request(mode, tables, **more))
+
+    async def receive(self, requested: JobRequested) -> dict[str, Any]:
+        """What a worker makes of a job that was asked for; returns the job's row."""
         worker = Worker(router.definitions[0], self.tools, Settings(job_attempts=1))
         await worker.receive(requested)
         return await self.job(requested.job_id)

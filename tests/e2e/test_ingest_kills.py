@@ -1,0 +1,86 @@
+"""`kill -9` at random points of snapshot and stream: equal state, equal event ids, no gap."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.support import servers
+from tests.support.killed_runs import KilledPair, Reader, killed_pair, killed_pair_platform
+
+ROUNDS, KILLS_IN_A_ROUND = 3, 3
+
+
+def seed_of_this_run() -> int:
+    seed = int(os.environ.get("TERRAFUSION_KILL_SEED") or random.SystemRandom().randrange(10**6))
+    print(f"TERRAFUSION_KILL_SEED={seed}")  # noqa: T201 shown where the test fails
+    return seed
+
+
+async def kill_runs(killed: KilledPair, *, rounds: int, kills: int | None = None) -> None:
+    """Runs of the pair that are killed, each beside a run of its twin on the same source; `kills`: go on until then."""
+    number = 0
+    while number < rounds or (kills is not None and killed.killed.total() < kills):
+        job_id, mode = killed.next_job(), "full" if number % 5 == 4 else "incremental"
+        await killed.run_twin(job_id, mode)
+        killed.run_killed(job_id, mode, kills=KILLS_IN_A_ROUND if number else 2 * KILLS_IN_A_ROUND)
+        await killed.assert_twins()
+        killed.write()
+        number += 1
+
+
+async def kill_runs_under_writers(killed: KilledPair, *, rounds: int) -> None:
+    """The same while the source changes between a death and the next start."""
+    for _ in range(rounds):
+        killed.run_killed(killed.next_job(), "incremental", kills=KILLS_IN_A_ROUND, meanwhile=killed.write)
+    killed.writers.settle()
+    killed.run_killed(killed.next_job(), "incremental", kills=0)
+    await killed.assert_followed()
+    killed.certify()
+
+
+@pytest.mark.timeout(300)
+async def test_a_run_that_is_killed_ends_as_if_it_had_not_been(
+    postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path
+) -> None:
+    seed = seed_of_this_run()
+    async with killed_pair_platform(
+        postgres, migrated_template, tmp_path, pair=killed_pair("mixed"), seed=seed
+    ) as killed:
+        await kill_runs(killed, rounds=ROUNDS)
+        assert killed.killed.total() >= ROUNDS
+        killed.certify()
+
+
+@pytest.mark.timeout(300)
+async def test_a_killed_run_follows_writers_that_go_on(
+    postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path
+) -> None:
+    seed = seed_of_this_run()
+    async with killed_pair_platform(
+        postgres, migrated_template, tmp_path, pair=killed_pair("mixed"), seed=seed
+    ) as killed:
+        await kill_runs_under_writers(killed, rounds=ROUNDS)
+        assert killed.killed.total() >= ROUNDS
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("reader", ["hash_diff", "rowversion", "timestamp", "mixed"])
+async def test_runs_are_killed_at_many_points(
+    postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path, reader: Reader
+) -> None:
+    kills = int(os.environ.get("TERRAFUSION_SOAK_KILLS", "200")) // 4
+    seed = seed_of_this_run()
+    async with killed_pair_platform(
+        postgres, migrated_template, tmp_path, pair=killed_pair(reader), seed=seed
+    ) as killed:
+        await kill_runs(killed, rounds=1, kills=kills // 2)
+        killed.certify()
+    async with killed_pair_platform(
+        postgres, migrated_template, tmp_path / "written", pair=killed_pair(reader), seed=seed
+    ) as written:
+        await kill_runs_under_writers(written, rounds=max(1, kills // 2 // KILLS_IN_A_ROUND))
+    print(f"{reader}: {dict(killed.killed)} and under writers {dict(written.killed)}")  # noqa: T201
+    assert killed.killed.total() + written.killed.total() >= kills * 0.9
