@@ -65,10 +65,14 @@ async def loaded_pages(connection: Any, run: Run, table: str, *, rows: int) -> A
 
 
 async def logged_pages(connection: Any, run: Run, table: str, *, rows: int) -> AsyncIterator[list[RowChange]]:
-    """Every change that the log had of a table, in its order."""
+    """Every change that the log had of a table, in its order.
+
+    Of a row that was read after the log a creation is told as the update that it is to those who know the row; a
+    deletion of a row that nobody knows is not told.
+    """
     arguments = (run.county, run.pair.pair, run.run_id, table, run.sequence)
     async for page in _pages(connection, _LOGGED, arguments, rows=rows):
-        yield [_logged(row) for row in page]
+        yield [_logged(row) for row in page if row["before"] is not None or row["op"] != "d"]
 
 
 async def count_loaded(connection: Any, run: Run, table: str) -> int:
@@ -94,9 +98,9 @@ async def _pages(connection: Any, query: str, arguments: tuple[Any, ...], *, row
 def _logged(row: Row) -> RowChange:
     log, moved = row["log"] or {}, row["moved"]
     return RowChange(
-        op=row["op"],
+        op="d" if row["op"] == "d" else _op(row),
         key=row["key"],
-        before=None if row["op"] == "c" else row["before"],
+        before=row["before"],
         after=None if row["op"] == "d" else row["after"],
         log=LogPosition(str(log["token"]), log.get("sequence"), log.get("transaction")),
         moved=moved,
