@@ -78,6 +78,8 @@ class IngestPlatform:
             "TERRAFUSION_JOB_ATTEMPTS": "100000",
             "TERRAFUSION_SWEEP_INTERVAL": "PT0.1S",
             "TERRAFUSION_SWEEP_AGE": "PT0.3S",
+            "TERRAFUSION_SCHEDULE_INTERVAL": "PT0.2S",
+            "TERRAFUSION_SCHEDULE_FILE_INTERVAL": "PT1S",
             "TERRAFUSION_OPERATIONAL_DB_URL": self.postgres.url,
             "TERRAFUSION_NATS_URL": self.nats.url,
             "TERRAFUSION_STORAGE_URL": f"file://{self.folder}/storage",

@@ -33,8 +33,8 @@ SMALL_CHUNKS = functools.partial(ChunkSize, rows=40, fewest=20, most=60)
 PAIR_LEASE = timedelta(seconds=2)
 _STATEMENTS = ("execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_to_table", "copy_from_query")
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
-assert router.definitions
-assert ObservedService
+LOADED = (router, ObservedService)
+"""What takes long to import, so that workers need not do it."""
 
 
 class Point(BaseModel):
