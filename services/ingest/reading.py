@@ -13,7 +13,9 @@ from chassis.jobs import RunningJob
 from contracts.api.sync import SyncParameters
 from contracts.mapping import Pair, SourceTable, WorkingYear
 from services.ingest import pair_queries, runs
-from services.ingest.domain.checks import references
+from services.ingest.certificate.counting import count_source, read_source_again
+from services.ingest.domain.certificate import SourceSide
+from services.ingest.domain.checks import Known, references
 from services.ingest.domain.drift import drifts, saved, unmapped
 from services.ingest.domain.order import dependants, needed_tables
 from services.ingest.domain.preflight import MappingDifference, differences
@@ -60,6 +62,8 @@ class TableRead:
     read_at: str = ""
     rows_idle: int = 0
     """Rows of a table that one question to the source found as it was."""
+    counted: dict[str, Any] | None = None
+    """How many rows the source counts, for the certificate; null where only some rows were asked for."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -75,6 +79,8 @@ class Reading:
         self.county = job.county
         self.today = datetime.now(ZoneInfo(job.county_file.time_zone)).date()
         self.reads: dict[str, TableRead] = {}
+        self.sides: dict[str, SourceSide] = {}
+        """Of a full run the source's side of every table, for a complete certificate."""
 
     def work(self) -> OpenRun:
         """Read everything that is asked for.
@@ -171,6 +177,24 @@ class Reading:
         except BaseException as error:
             intake.abort(error)
             raise
+        self._count([work for work in works if work.mode is not None], idle, facts)
+
+    def _count(self, works: "list[_TableReading]", idle: set[str], facts: SourceFacts) -> None:
+        """What the source counts itself; after a full run every row once more, where the source stands still."""
+        read = [work.state for work in works if work.table.name not in idle]
+        quiet = [work.state for work in works if work.table.name in idle]
+        for name, counted in count_source(self.source, self.pair, facts, read, quiet).items():
+            self.reads[name].counted = counted.to_dict()
+        if self.parameters.mode == "full" and self.source.is_consistent:
+            self.sides = read_source_again(
+                self.source, self.pair, read, today=self.today,
+                known=lambda table: self.loop.do(self._judged_by(table)),
+            )  # fmt: skip
+
+    async def _judged_by(self, table: SourceTable) -> Known:
+        run_id = self.opened.run.run_id
+        async with self.job.database.read(self.county) as connection:
+            return await known.load_known(connection, self.county, self.pair, table, run_id=run_id)
 
     async def _past(self, tables: list[SourceTable]) -> queries.Past:
         run = self.opened.run
