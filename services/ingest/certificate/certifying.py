@@ -18,6 +18,7 @@ from services.ingest.domain.certificate import (
     SourceSide,
     complete_lines,
     counted_identity,
+    not_loaded,
     sums_document,
     tally_document,
 )
@@ -109,7 +110,7 @@ class _Certifying:
     ) -> TableFindings:
         counted, count = self.known[table.name], self.counts[table.name]
         landed = row["landed"] - row["held"]
-        lines = [*lines, self._rows(table, counted, count, row)]
+        lines = [*lines, *not_loaded(self.run.pair, [self._rows(table, counted, count, row)])]
         if counted.digest is not None and (line := _digest_line(counted, ranges)) is not None:
             lines.append(line)
         document: dict[str, Any] = {"rows": landed}

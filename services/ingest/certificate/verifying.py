@@ -28,6 +28,7 @@ from services.ingest.domain.certificate import (
     Line,
     SourceSide,
     complete_lines,
+    not_loaded,
     tally_document,
 )
 from services.ingest.domain.checks import Known
@@ -183,7 +184,8 @@ class Verification:
         reading = self._reading(source, table)
         theirs, ours = reading.work(), self.loop.do(self._landed(table))
         has_ranges = reading.stretches is not None
-        lines += complete_lines(theirs, ours, lands_filtered=reading.lands_filtered, has_ranges=has_ranges)
+        both = complete_lines(theirs, ours, lands_filtered=reading.lands_filtered, has_ranges=has_ranges)
+        lines += not_loaded(self.pair, both)
         if self.standing.ranges.get(table.name) and not has_ranges:
             lines.append(Line("ranges", None, None, holds=False, note="the ranges leave gaps or overlap"))
         found = TableFindings(lines, _said(theirs), _stored(ours), held=ours.held)

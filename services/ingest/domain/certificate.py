@@ -1,10 +1,11 @@
 """What a certificate says, line by line: two sides of a pair laid beside each other, and by how much they differ."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
+from contracts.mapping import Pair
 from services.ingest.domain.tallies import Count, Sums, Tally
 
 FORMAT = "terrafusion-certificate/1"
@@ -80,6 +81,14 @@ def complete_lines(source: SourceSide, landed: LandedSide, *, lands_filtered: bo
     if has_ranges:
         lines.append(_ranges(left, landed))
     return [*lines, *_soundness(landed)]
+
+
+def not_loaded(pair: Pair, lines: Iterable[Line]) -> list[Line]:
+    """The lines as they are to be read of a pair that follows from a day on and never loaded what was there before."""
+    if pair.following.snapshot_mode != "no_data":
+        return list(lines)
+    note = "what was there before the pair was followed is not loaded"
+    return [replace(line, holds=None, note=note) if line.holds is False else line for line in lines]
 
 
 def money_lines(source: Sums, landed: Sums) -> list[Line]:
