@@ -154,6 +154,7 @@ source_row = Table(
         )
         for name in ("parcel", "sale", "owner", "lot")
     ),
+    Index("source_row_range", "county", "pair", "source_table", "range_number"),
 )
 
 sync_run = Table(
@@ -223,6 +224,7 @@ staged_row = Table(
     Column("is_filtered", Boolean, nullable=False, server_default=text("false")),
     Column("log", JSONB),
     Index("staged_row_run", "county", "pair", "run_id", "source_table", "batch", "place"),
+    Index("staged_row_key", "county", "pair", "run_id", "source_table", "key"),
     prefixes=["UNLOGGED"],
 )
 

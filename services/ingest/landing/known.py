@@ -13,9 +13,10 @@ from services.ingest.landing.queries import SECONDS
 
 _STAGED = "s.county = $1 AND s.pair = $2 AND s.source_table = $3 AND s.run_id = $4"
 _LANDED = "t.county = $1 AND t.pair = $2 AND t.source_table = $3"
-_GONE = f"EXISTS (SELECT FROM ingest.staged_row s WHERE {_STAGED} AND s.key = t.key AND s.op IN ('d', 'x'))"
+_GONE = f"EXISTS (SELECT FROM ingest.staged_row s WHERE {_STAGED} AND s.key = t.key AND s.op IN ('d', 'x') OFFSET 0)"
 _OTHERWISE = (
-    f"EXISTS (SELECT FROM ingest.staged_row s WHERE {_STAGED} AND s.key = t.key AND s.op IN ('c', 'u', 'd', 'x'))"
+    f"EXISTS (SELECT FROM ingest.staged_row s WHERE {_STAGED} AND s.key = t.key AND s.op IN ('c', 'u', 'd', 'x')"
+    " OFFSET 0)"
 )
 
 
@@ -95,7 +96,8 @@ async def scope_changes(connection: Any, county: str, pair: Pair, *, run_id: UUI
     """Parcels that came into the scope in this run or left it."""
     rows = await connection.fetch(
         "SELECT DISTINCT coalesce(s.parcel_id, t.parcel_id) AS id FROM ingest.staged_row s"
-        " LEFT JOIN ingest.source_row t USING (county, pair, source_table, key)"
+        " LEFT JOIN LATERAL (SELECT l.parcel_id, l.is_filtered FROM ingest.source_row l WHERE l.county = $1"
+        "  AND l.pair = $2 AND l.source_table = $3 AND l.key = s.key OFFSET 0) t ON true"
         f" WHERE {_STAGED} AND s.op IN ('c', 'u', 'd', 'x')"
         " AND (coalesce(t.is_filtered, false), coalesce(t.parcel_id, ''))"
         "  IS DISTINCT FROM (s.is_filtered AND s.op IN ('c', 'u'), coalesce(s.parcel_id, t.parcel_id, ''))"
@@ -137,8 +139,8 @@ async def stage_vanished(
             f" AND NOT t.is_filtered AND {texts[0]} IS NOT NULL AND NOT EXISTS (SELECT FROM unnest({arrays}) AS known"
             f"  ({', '.join(f'part{n}' for n in range(len(named)))}) WHERE"
             f"  ({', '.join(f'known.part{n}' for n in range(len(named)))}) = ({', '.join(texts)}))"
-            f" AND NOT EXISTS (SELECT FROM ingest.staged_row s WHERE {_STAGED} AND s.key = t.key)"
-            f" AND NOT EXISTS (SELECT FROM ingest.staged_violation s WHERE {_STAGED} AND s.key = t.key)",
+            f" AND NOT EXISTS (SELECT FROM ingest.staged_row s WHERE {_STAGED} AND s.key = t.key OFFSET 0)"
+            f" AND NOT EXISTS (SELECT FROM ingest.staged_violation s WHERE {_STAGED} AND s.key = t.key OFFSET 0)",
             county, pair.pair, table.name, run_id, batch, check.rule.value, check.column, *there,
             timeout=SECONDS,
         )  # fmt: skip

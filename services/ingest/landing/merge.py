@@ -63,13 +63,11 @@ def _latest() -> str:
     """The last word on each key."""
     names = f"s.county, s.pair, s.source_table, s.key, s.op, {_VALUES}, s.range_number, s.is_filtered"
     staged = f"SELECT {names} FROM ingest.staged_row s WHERE {_RUN}"
+    logged = f"ARRAY(SELECT DISTINCT s.source_table FROM ingest.staged_row s WHERE {_RUN} AND s.log IS NOT NULL)"
     return (
-        f"{staged} AND s.log IS NULL AND NOT EXISTS (SELECT FROM ingest.staged_row l WHERE l.county = s.county"
-        "  AND l.pair = s.pair AND l.run_id = s.run_id AND l.source_table = s.source_table AND l.log IS NOT NULL)"
+        f"{staged} AND s.log IS NULL AND s.source_table <> ALL({logged})"
         f" UNION ALL (SELECT DISTINCT ON (s.source_table, s.key) {names} FROM ingest.staged_row s WHERE {_RUN}"
-        "  AND EXISTS (SELECT FROM ingest.staged_row l WHERE l.county = s.county AND l.pair = s.pair"
-        "   AND l.run_id = s.run_id AND l.source_table = s.source_table AND l.log IS NOT NULL)"
-        "  ORDER BY s.source_table, s.key, s.batch DESC, s.place DESC)"
+        f"  AND s.source_table = ANY({logged}) ORDER BY s.source_table, s.key, s.batch DESC, s.place DESC)"
     )
 
 
@@ -96,14 +94,13 @@ async def settle_quarantine(connection: Any, run: Run, *, whole: list[str]) -> N
     """
     arguments = (run.county, run.pair.pair, run.run_id)
     last = (
-        "(SELECT source_table, key, max(batch) AS batch FROM ingest.staged_violation s"
-        f" WHERE {_RUN} GROUP BY source_table, key) last"
+        "(SELECT s.*, max(batch) OVER (PARTITION BY source_table, key) AS last_batch"
+        f" FROM ingest.staged_violation s WHERE {_RUN}) s"
     )
     await connection.execute(
         "INSERT INTO ingest.quarantine (county, pair, source_table, key, rule, field, value, operation_id, source_key)"
         " SELECT DISTINCT ON (s.source_table, s.key, s.rule) s.county, s.pair, s.source_table, s.key, s.rule, s.field,"
-        f"  s.value, $4::uuid, s.source_key FROM ingest.staged_violation s JOIN {last} USING (source_table, key, batch)"
-        f" WHERE {_RUN} AND s.rule IS NOT NULL"
+        f"  s.value, $4::uuid, s.source_key FROM {last} WHERE s.batch = s.last_batch AND s.rule IS NOT NULL"
         " ON CONFLICT (county, pair, source_table, key, rule) DO UPDATE SET field = excluded.field,"
         "  value = excluded.value, operation_id = excluded.operation_id, last_seen_at = now(),"
         "  source_key = coalesce(excluded.source_key, quarantine.source_key)",

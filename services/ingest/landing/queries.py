@@ -1,5 +1,8 @@
 """SQL of staging: a batch in a temporary table, compared with what is landed. Values are always parameters.
 
+What a run has just written is not analysed, and PostgreSQL expects a row of it: `OFFSET 0` makes rows be looked up by
+their whole key all the same, and what stands in `incoming` is asked in ways that it answers by a hash.
+
 `incoming` has the rows of one batch. Its verdicts: `a` accepted, `q` held back by a rule, `r` held back as a repeat.
 """
 # ruff: noqa: S608
@@ -19,6 +22,7 @@ SECONDS = 3_600
 """How long one statement over a whole table may take."""
 
 LINKS = "parcel_id, sale_id, owner_id, lot_id"
+_COMPARED = f"t.key, t.digest, t.image, t.personal, {LINKS}, t.range_number, t.is_filtered"
 _CREATE = """
 CREATE TEMP TABLE incoming (
   place bigint, verdict text, key text, digest text, image text, personal text, parcel_id text, sale_id text,
@@ -26,6 +30,7 @@ CREATE TEMP TABLE incoming (
 """
 _LANDED = "t.county = $1 AND t.pair = $2 AND t.source_table = $3"
 _STAGED = "s.county = $1 AND s.pair = $2 AND s.source_table = $3 AND s.run_id = $4"
+_NOT_INCOMING = "t.key NOT IN (SELECT i.key FROM incoming i WHERE i.key IS NOT NULL)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +151,10 @@ def _taken_over(*kept: str) -> str:
 async def hold_met_twice(connection: Any, place: Place, *, number: int, sequence: int, fields: str) -> int:
     """Hold back keys that two ranges of a first load have; how many."""
     met = await connection.fetch(
-        "DELETE FROM ingest.source_row t USING incoming i"
-        f" WHERE {_LANDED} AND t.key = i.key AND i.verdict = 'a' AND t.range_number IS DISTINCT FROM $4"
-        " AND t.created_sequence = $5 RETURNING t.key",
+        "DELETE FROM ingest.source_row d WHERE d.ctid = ANY(ARRAY(SELECT l.row FROM incoming i CROSS JOIN LATERAL"
+        f" (SELECT t.ctid AS row, t.range_number, t.created_sequence FROM ingest.source_row t WHERE {_LANDED}"
+        "   AND t.key = i.key OFFSET 0) l WHERE i.verdict = 'a' AND l.range_number IS DISTINCT FROM $4"
+        "  AND l.created_sequence = $5)) RETURNING d.key",
         place.county,
         place.pair,
         place.table,
@@ -188,7 +194,7 @@ async def stage_differences(
     `has_earlier`: batches before may have staged the same keys, which this one then says anew. `is_renewed`: the
     mapping is another, so links and images may be where the digest is not.
     """
-    earlier = f"EXISTS (SELECT FROM ingest.staged_row s WHERE {_STAGED} AND s.batch < $5 AND s.key = i.key)"
+    earlier = f"EXISTS (SELECT FROM ingest.staged_row s WHERE {_STAGED} AND s.batch < $5 AND s.key = i.key OFFSET 0)"
     named = ("image", "personal", *LINKS.split(", "))
     sides = (", ".join(f"{side}.{name}" for name in named) for side in "ti")
     renewed = "({}) IS DISTINCT FROM ({})".format(*sides)
@@ -204,7 +210,8 @@ async def stage_differences(
         f"  i.key, i.digest, CASE WHEN {shown} THEN i.image END, CASE WHEN {shown} THEN i.personal END,"
         "  i.parcel_id, i.sale_id, i.owner_id, i.lot_id, coalesce($6::integer, t.range_number),"
         "  CASE WHEN i.verdict = 'a' THEN i.is_filtered ELSE t.is_filtered END"
-        f" FROM incoming i LEFT JOIN ingest.source_row t ON {_LANDED} AND t.key = i.key"
+        f" FROM incoming i LEFT JOIN LATERAL (SELECT {_COMPARED} FROM ingest.source_row t"
+        f"  WHERE {_LANDED} AND t.key = i.key OFFSET 0) t ON true"
         f" WHERE i.verdict = 'a' AND ({' OR '.join(chosen)}) OR i.verdict <> 'a' AND t.key IS NOT NULL AND {moved}"
         " RETURNING op)"
         " SELECT op, count(*) AS rows FROM staged GROUP BY op",
@@ -235,10 +242,9 @@ async def stage_gone(
     A row that another range has by now was moved, and is not gone.
     """
     await connection.execute(
-        _stage_landed(year_column)
-        + " AND t.range_number = ANY($8::integer[]) AND NOT EXISTS (SELECT FROM incoming i WHERE i.key = t.key)"
+        _stage_landed(year_column) + f" AND t.range_number = ANY($8::integer[]) AND {_NOT_INCOMING}"
         f" AND NOT EXISTS (SELECT FROM ingest.staged_row s WHERE {_STAGED} AND s.batch < $5 AND s.key = t.key"
-        "  AND s.op IN ('c', 'u', 'm') AND s.range_number <> ALL($8::integer[]))",
+        "  AND s.op IN ('c', 'u', 'm') AND s.range_number <> ALL($8::integer[]) OFFSET 0)",
         *place.of_batch,
         year_column,
         years,
@@ -254,9 +260,9 @@ async def stage_unplaced(
     await connection.execute(
         _stage_landed(year_column) + " AND (t.range_number IS NULL OR t.range_number <> ALL($8::integer[]))"
         f" AND NOT EXISTS (SELECT FROM ingest.staged_row s WHERE {_STAGED} AND s.key = t.key"
-        "  AND (s.op IN ('d', 'x') OR s.range_number = ANY($8::integer[])))"
+        "  AND (s.op IN ('d', 'x') OR s.range_number = ANY($8::integer[])) OFFSET 0)"
         f" AND NOT EXISTS (SELECT FROM ingest.staged_violation s WHERE {_STAGED} AND s.key = t.key"
-        "  AND s.rule IS NOT NULL)",
+        "  AND s.rule IS NOT NULL OFFSET 0)",
         *place.of_batch,
         year_column,
         years,
@@ -285,8 +291,7 @@ async def stage_keys_gone(connection: Any, place: Place, *, keys: Sequence[str])
 async def stage_asked_gone(connection: Any, place: Place, *, link: str, values: Sequence[str]) -> None:
     """Stage landed rows of links that were asked for again and did not come, or are left out now."""
     await connection.execute(
-        _stage_landed(None)
-        + f" AND t.{link} = ANY($8::text[]) AND NOT EXISTS (SELECT FROM incoming i WHERE i.key = t.key)",
+        _stage_landed(None) + f" AND t.{link} = ANY($8::text[]) AND {_NOT_INCOMING}",
         *place.of_batch,
         None,
         [],
@@ -331,8 +336,8 @@ async def stage_releases(connection: Any, place: Place) -> None:
         "INSERT INTO ingest.staged_violation (county, pair, source_table, run_id, batch, key)"
         " SELECT DISTINCT $1, $2, $3, $4::uuid, $5::integer, held.key FROM (SELECT key FROM ingest.quarantine t"
         f"  WHERE {_LANDED} UNION SELECT key FROM ingest.staged_violation s WHERE {_STAGED}) held"
-        " WHERE EXISTS (SELECT FROM incoming i WHERE i.key = held.key AND i.verdict = 'a')"
-        " AND NOT EXISTS (SELECT FROM incoming i WHERE i.key = held.key AND i.verdict <> 'a')",
+        " WHERE (held.key IN (SELECT i.key FROM incoming i WHERE i.verdict = 'a')) IS TRUE"
+        " AND held.key NOT IN (SELECT i.key FROM incoming i WHERE i.verdict <> 'a' AND i.key IS NOT NULL)",
         *place.of_batch,
     )
 
@@ -444,8 +449,7 @@ async def quarantined_keys(
 async def stage_asked_keys_gone(connection: Any, place: Place, *, keys: Sequence[str]) -> None:
     """Stage landed rows that were asked for by their keys and did not come, or are left out now."""
     await connection.execute(
-        _stage_landed(None)
-        + " AND t.key = ANY($8::text[]) AND NOT EXISTS (SELECT FROM incoming i WHERE i.key = t.key)",
+        _stage_landed(None) + f" AND t.key = ANY($8::text[]) AND {_NOT_INCOMING}",
         *place.of_batch,
         None,
         [],
