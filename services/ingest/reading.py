@@ -180,12 +180,16 @@ class Reading:
         self._count([work for work in works if work.mode is not None], idle, facts)
 
     def _count(self, works: "list[_TableReading]", idle: set[str], facts: SourceFacts) -> None:
-        """What the source counts itself; after a full run every row once more, where the source stands still."""
+        """What the source counts itself; after a full run every row once more, where the source stands still.
+
+        A run that goes on has read some of its rows earlier than it counts them.
+        """
         read = [work.state for work in works if work.table.name not in idle]
         quiet = [work.state for work in works if work.table.name in idle]
+        is_one_moment = self.source.is_consistent and not self.opened.is_resumed
         for name, counted in count_source(self.source, self.pair, facts, read, quiet).items():
-            self.reads[name].counted = counted.to_dict()
-        if self.parameters.mode == "full" and self.source.is_consistent:
+            self.reads[name].counted = replace(counted, is_one_moment=is_one_moment).to_dict()
+        if self.parameters.mode == "full" and is_one_moment:
             self.sides = read_source_again(
                 self.source, self.pair, read, today=self.today,
                 known=lambda table: self.loop.do(self._judged_by(table)),
