@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from contracts.mapping import Pair
-from services.ingest.domain.tallies import Count, Sums, Tally
+from services.ingest.domain.tallies import EXACT, Count, Layer, Sums, Tally
 
 FORMAT = "terrafusion-certificate/1"
 Depth = Literal["counted", "complete"]
@@ -97,16 +97,14 @@ def money_lines(source: Sums, landed: Sums) -> list[Line]:
     if not differing:
         return [Line("sums", len(source), len(landed), holds=True)] if source or landed else []
     return [
-        Line(
-            f"sum of {column}, {layer_name(layer)}",
-            spelt(source.get((column, layer), Decimal())),
-            spelt(landed.get((column, layer), Decimal())),
-            holds=False,
-            note=f"landed differs by "
-            f"{spelt(landed.get((column, layer), Decimal()) - source.get((column, layer), Decimal()))}",
-        )
+        _sum(column, layer, *(side.get((column, layer), Decimal()) for side in (source, landed)))
         for column, layer in differing
     ]
+
+
+def _sum(column: str, layer: Layer, source: Decimal, landed: Decimal) -> Line:
+    note = f"landed differs by {spelt(EXACT.subtract(landed, source))}"
+    return Line(f"sum of {column}, {layer_name(layer)}", spelt(source), spelt(landed), holds=False, note=note)
 
 
 def counted_identity(

@@ -18,7 +18,8 @@ from services.ingest.domain.rows import KEY
 BUCKETS = 4096
 """Rows are kept apart by so many parts of their keys' hashes, so that what differs is found without holding rows."""
 CONTENT = "@content"
-_EXACT = Context(prec=200)
+EXACT = Context(prec=200)
+"""Python's own context rounds to 28 digits, also where a number only changes its sign."""
 _DECIMAL_DIGITS = 38
 Layer = tuple[str, str]
 """A tax year and a supplement; empty where the table has none."""
@@ -78,7 +79,8 @@ class Tally:
         np.add.at(changed, buckets_of(keys), parts)
         self.buckets = self.buckets + changed if sign > 0 else self.buckets - changed
         for place, value in money_sums(table, rows).items():
-            self.sums[place] = _EXACT.add(self.sums.get(place, Decimal()), value if sign > 0 else -value)
+            known = self.sums.get(place, Decimal())
+            self.sums[place] = EXACT.add(known, value) if sign > 0 else EXACT.subtract(known, value)
         if numbers is not None:
             self._take_ranges(numbers, content, sign)
 
@@ -175,7 +177,7 @@ def _summed(rows: pl.DataFrame) -> dict[Layer, Decimal]:
         return {(year, part): value for year, part, value in typed.group_by(by).agg(pl.col("@value").sum()).iter_rows()}
     found: dict[Layer, Decimal] = {}
     for year, part, value in rows.select(*by, "@value").iter_rows():
-        found[year, part] = _EXACT.add(found.get((year, part), Decimal()), Decimal(value))
+        found[year, part] = EXACT.add(found.get((year, part), Decimal()), Decimal(value))
     return found
 
 
