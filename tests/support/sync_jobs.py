@@ -79,7 +79,10 @@ class SyncBench:
         """What a worker makes of a job that was asked for; returns the job's row."""
         worker = Worker(router.definitions[0], self.tools, Settings(job_attempts=1))
         await worker.receive(requested)
-        return await self.job(requested.job_id)
+        job = await self.job(requested.job_id)
+        if job["status"] == "succeeded":
+            assert_certified(job["result"])
+        return job
 
     async def job(self, job_id: UUID) -> dict[str, Any]:
         async with self.database.read(self.county) as connection:
@@ -100,3 +103,10 @@ class SyncBench:
         """Empty the outbox, as the relay would."""
         async with self.database.begin(self.county) as unit:
             await unit.connection.execute("DELETE FROM chassis.outbox")
+
+
+def assert_certified(result: dict[str, Any]) -> None:
+    """A run that was certified holds, unless tables are stopped, which its certificate then says and nothing else."""
+    certificate = result.get("certificate") or {}
+    found = [line for line in certificate.get("differences", ()) if not line.endswith(": followed")]
+    assert found == [], f"certificate {certificate['certificate_id']} does not hold"
