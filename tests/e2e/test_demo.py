@@ -35,7 +35,7 @@ def run_demo(folder: Path, *options: str) -> dict[str, Any]:
 def test_the_demo_recovers_what_was_planted(folder: Path) -> None:
     summary = run_demo(folder, "--parcels", "1500")
     assert summary["county"] == "synthetic_wa"
-    assert summary["source"]["reader"] == "hash_diff"
+    assert summary["source"]["reader"] == "several"
     full = summary["sync"]["full"]
     assert full["rows_read"] > full["rows_applied"] > 1500
     assert full["rows_quarantined"] > 0
