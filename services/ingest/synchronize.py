@@ -16,12 +16,14 @@ from services.ingest.deciding import Counts, decide
 from services.ingest.domain.certificate import SourceSide
 from services.ingest.landing.apply import apply
 from services.ingest.landing.intake import Loop
-from services.ingest.landing.merge import settle
+from services.ingest.landing.merge import analyze, settle
 from services.ingest.leases import Lease, leased
 from services.ingest.reading import Reading
 from services.ingest.runs import OpenRun
 
 Tables = Mapping[str, Mapping[str, Any]]
+ANALYZED_ROWS = 10_000
+"""So many changes mislead a planner that does not know of them yet."""
 
 
 async def synchronize(job: RunningJob, pair: Pair, parameters: SyncParameters) -> None:
@@ -121,7 +123,11 @@ async def _settled(job: RunningJob, lease: Lease, opened: OpenRun, tables: Table
         await lease.hold(unit)
         await runs.require_stage(unit.connection, opened.run)
         await settle(unit.connection, opened.run)
-    return await _count(job, opened, tables)
+    counts = await _count(job, opened, tables)
+    if sum(count.changes for count in counts.values()) >= ANALYZED_ROWS:
+        async with job.database.begin(job.county) as unit:
+            await analyze(unit.connection)
+    return counts
 
 
 async def _count(job: RunningJob, opened: OpenRun, tables: Tables) -> dict[str, Counts]:

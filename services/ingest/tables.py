@@ -154,7 +154,7 @@ source_row = Table(
         )
         for name in ("parcel", "sale", "owner", "lot")
     ),
-    Index("source_row_range", "county", "pair", "source_table", "range_number"),
+    Index("source_row_range", "range_number", "county", "pair", "source_table"),
 )
 
 sync_run = Table(

@@ -31,6 +31,11 @@ async def settle(connection: Any, run: Run) -> None:
     )
 
 
+async def analyze(connection: Any) -> None:
+    """Let the planner know of many rows that were just landed and staged; in a transaction of its own."""
+    await connection.execute("SELECT ingest.analyze_landed()", timeout=SECONDS)
+
+
 async def merge(connection: Any, run: Run) -> None:
     """Keep the rows as they were, then take over what was staged. Rows of first loads are landed already."""
     arguments = (run.county, run.pair.pair, run.run_id)
