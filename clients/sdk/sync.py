@@ -1,11 +1,11 @@
 """`terrafusion sync …`: follow the legacy system and steer it."""
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from clients.sdk.certificates import sync_certificate
 from clients.sdk.client import TerraFusion
 from clients.sdk.connection import gateway, refuse
 from clients.sdk.jobs import show, watch_job
@@ -46,24 +46,7 @@ def sync_verify(pair: PairArgument, *, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if holds else 1)
 
 
-@sync_app.command("certificate")
-def sync_certificate(
-    certificate_id: Annotated[str, typer.Argument(help="The certificate's id.")],
-    *,
-    output: Annotated[Path | None, typer.Option(help="Write the document to this file.")] = None,
-) -> None:
-    """Print or save a run's signed certificate; ends with 1 where it does not hold."""
-    with gateway() as client:
-        document = client.request("GET", f"/api/v1/sync/certificates/{certificate_id}")
-    if output is None:
-        console.print_json(data=document)
-    else:
-        try:
-            output.write_text(json.dumps(document, indent=1) + "\n")
-        except OSError as error:
-            refuse(f"{output} cannot be written: {error.strerror}")
-        print(output)
-    raise typer.Exit(0 if document["holds"] else 1)
+sync_app.command("certificate")(sync_certificate)
 
 
 @sync_app.command("undo")

@@ -79,6 +79,14 @@ class SyncRun(Answer):
     staged_at: datetime | None = Field(default=None, description="when it last got on")
 
 
+class PairCertificate(Answer):
+    """A pair's newest certificate; the whole of it is at `/api/v1/sync/certificates/{id}`."""
+
+    id: UUID
+    holds: bool
+    issued_at: datetime
+
+
 class SyncPair(Answer):
     """A legacy system that a county is synchronised with."""
 
@@ -98,6 +106,7 @@ class SyncPair(Answer):
     tables_stopped: int = 0
     approvals_pending: int = 0
     run: SyncRun | None = Field(default=None, description="the run that has not ended")
+    certificate: PairCertificate | None = Field(default=None, description="the newest; null: none was issued yet")
 
 
 class SyncOperation(Answer):

@@ -131,7 +131,11 @@ async def read_operation(connection: Any, counties: Sequence[str], operation_id:
 async def list_pairs(connection: Any, county: str) -> list[Row]:
     """The legacy systems that a county (`*`: any) has been synchronised with."""
     return await connection.fetch(  # type: ignore[no-any-return]
-        "SELECT *, extract(epoch FROM now() - verified_through)::float8 AS lag_seconds FROM ingest.sync_pair_v1"
+        "SELECT p.*, extract(epoch FROM now() - verified_through)::float8 AS lag_seconds, c.certificate"
+        " FROM ingest.sync_pair_v1 p LEFT JOIN LATERAL ("
+        "  SELECT jsonb_build_object('id', id, 'holds', holds, 'issued_at', issued_at) AS certificate"
+        "  FROM ingest.certificate_v1 WHERE county = p.county AND pair = p.pair"
+        "  ORDER BY issued_at DESC, sequence DESC LIMIT 1) c ON true"
         " WHERE $1 = '*' OR county = $1 ORDER BY county, pair",
         county,
     )

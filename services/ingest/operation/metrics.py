@@ -42,6 +42,8 @@ class PairState(NamedTuple):
     pair: str
     failures: int
     retry_at: datetime | None
+    certified: bool | None = None
+    """Whether its newest certificate holds; null: it has none."""
 
 
 class FollowingCollector(Collector):
@@ -82,10 +84,15 @@ class FollowingCollector(Collector):
         labels = ["county", "pair"]
         failures = GaugeMetricFamily("terrafusion_sync_failures", "failed runs of a pair in a row", labels=labels)
         rests = GaugeMetricFamily("terrafusion_sync_breaker_open", "1: the pair rests after failures", labels=labels)
-        for county, pair, count, retry_at in self.pairs:
+        holds = GaugeMetricFamily(
+            "terrafusion_sync_certificate_holds", "0: a pair's newest certificate does not hold", labels=labels
+        )
+        for county, pair, count, retry_at, certified in self.pairs:
             failures.add_metric([county, pair], count)
             rests.add_metric([county, pair], float(retry_at is not None and now < retry_at))
-        yield from (failures, rests)
+            if certified is not None:
+                holds.add_metric([county, pair], float(certified))
+        yield from (failures, rests, holds)
 
 
 FOLLOWING = FollowingCollector()

@@ -76,5 +76,8 @@ async def read_verified(connection: Any) -> list[Verified]:
 
 async def read_pair_states(connection: Any) -> list[PairState]:
     """How each pair of all counties fares."""
-    rows = await connection.fetch("SELECT county, pair, failures, retry_at FROM ingest.sync_pair")
+    rows = await connection.fetch(
+        "SELECT county, pair, failures, retry_at, (SELECT holds FROM ingest.certificate c WHERE c.county = p.county"
+        "  AND c.pair = p.pair ORDER BY issued_at DESC, sequence DESC LIMIT 1) AS certified FROM ingest.sync_pair p"
+    )
     return [PairState(*row) for row in rows]

@@ -186,6 +186,8 @@ async def test_a_pair_says_how_far_it_has_come_and_what_waits(client_of: Client)
     assert (pair["status"], pair["failures"], pair["tables_stopped"], pair["approvals_pending"]) == ("held", 2, 1, 4)
     assert pair["lag_seconds"] >= 3600  # of its table that is behind most
     assert pair["run"]["id"] == str(IDS["run", "benton", 0])
+    newest = {"id": str(IDS["certificate", "benton", 4]), "holds": True, "issued_at": "2026-03-01T00:00:02Z"}
+    assert pair["certificate"] == newest
     assert {name: pair["run"][name] for name in ("rows_read", "rows_compared", "tables_begun", "tables_done")} == {
         "rows_read": 300,
         "rows_compared": 270,
