@@ -28,6 +28,17 @@ CREATE SCHEMA reporting;
 
 CREATE SCHEMA valuation;
 
+-- Name: analyze_landed(); Type: FUNCTION; Schema: ingest; Owner: -
+
+CREATE FUNCTION ingest.analyze_landed() RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog'
+    AS $$
+BEGIN
+  ANALYZE ingest.source_row;
+  ANALYZE ingest.staged_row;
+END $$;
+
 -- Name: inbox; Type: TABLE; Schema: chassis; Owner: -
 
 CREATE TABLE chassis.inbox (
@@ -333,10 +344,20 @@ CREATE TABLE ingest.contribution (
     fields jsonb NOT NULL,
     digest text NOT NULL,
     origin text,
-    updated_at timestamp with time zone DEFAULT now() NOT NULL
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    parcel_key text NOT NULL,
+    matches text NOT NULL
 );
 
 ALTER TABLE ONLY ingest.contribution FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN contribution.parcel_key; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.contribution.parcel_key IS 'the pair''s own id of the parcel';
+
+-- Name: COLUMN contribution.matches; Type: COMMENT; Schema: ingest; Owner: -
+
+COMMENT ON COLUMN ingest.contribution.matches IS 'what its parcel or owner is known by in the record';
 
 -- Name: neighborhood; Type: TABLE; Schema: ingest; Owner: -
 
@@ -1437,6 +1458,22 @@ CREATE INDEX export_run_newest ON gisexport.export_run USING btree (county, crea
 
 CREATE INDEX certificate_pair ON ingest.certificate USING btree (county, pair, sequence);
 
+-- Name: conflict_open; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE UNIQUE INDEX conflict_open ON ingest.conflict USING btree (county, entity, entity_id, field) WHERE (status = 'open'::text);
+
+-- Name: conflict_subject; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX conflict_subject ON ingest.conflict USING btree (county, entity, entity_id);
+
+-- Name: contribution_matches; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX contribution_matches ON ingest.contribution USING btree (county, entity, matches);
+
+-- Name: contribution_parcel; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX contribution_parcel ON ingest.contribution USING btree (county, pair, parcel_key);
+
 -- Name: parcel_current; Type: INDEX; Schema: ingest; Owner: -
 
 CREATE UNIQUE INDEX parcel_current ON ingest.parcel USING btree (county, parcel_id) WHERE is_current;
@@ -1465,9 +1502,17 @@ CREATE INDEX source_row_owner ON ingest.source_row USING btree (county, pair, so
 
 CREATE INDEX source_row_parcel ON ingest.source_row USING btree (county, pair, source_table, parcel_id) WHERE (parcel_id IS NOT NULL);
 
+-- Name: source_row_range; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX source_row_range ON ingest.source_row USING btree (range_number, county, pair, source_table);
+
 -- Name: source_row_sale; Type: INDEX; Schema: ingest; Owner: -
 
 CREATE INDEX source_row_sale ON ingest.source_row USING btree (county, pair, source_table, sale_id) WHERE (sale_id IS NOT NULL);
+
+-- Name: staged_row_key; Type: INDEX; Schema: ingest; Owner: -
+
+CREATE INDEX staged_row_key ON ingest.staged_row USING btree (county, pair, run_id, source_table, key);
 
 -- Name: staged_row_run; Type: INDEX; Schema: ingest; Owner: -
 
@@ -1782,6 +1827,11 @@ GRANT USAGE ON SCHEMA reporting TO terrafusion_reader;
 
 GRANT USAGE ON SCHEMA valuation TO terrafusion_valuation;
 GRANT USAGE ON SCHEMA valuation TO terrafusion_reader;
+
+-- Name: FUNCTION analyze_landed(); Type: ACL; Schema: ingest; Owner: -
+
+REVOKE ALL ON FUNCTION ingest.analyze_landed() FROM PUBLIC;
+GRANT ALL ON FUNCTION ingest.analyze_landed() TO terrafusion_ingest;
 
 -- Name: TABLE inbox; Type: ACL; Schema: chassis; Owner: -
 
