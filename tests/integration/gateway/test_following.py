@@ -112,7 +112,7 @@ async def _ask(connection: Any, county: str) -> None:
         candidates = [{"pair": pair, "value": "A"}, {"pair": f"{county}_gis", "value": "B"}]
         await connection.execute(
             "INSERT INTO ingest.conflict (county, id, entity, entity_id, field, candidates, status, seen_at,"
-            " operation_id) VALUES ($1, $2, $3, '7', $4, $5, $6, $7::text::timestamptz, $8)",
+            " operation_id) VALUES ($1, $2, $3, $9, $4, $5, $6, $7::text::timestamptz, $8)",
             county,
             IDS["conflict", county, number],
             "owner" if number == 1 else "parcel",
@@ -121,6 +121,7 @@ async def _ask(connection: Any, county: str) -> None:
             "resolved" if number == 0 else "open",
             at,
             new_id(),
+            str(number),
         )
         await connection.execute(
             "INSERT INTO ingest.schema_change (county, pair, id, source_table, kind, columns, seen_at, operation_id)"
