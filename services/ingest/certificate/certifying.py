@@ -123,7 +123,8 @@ class _Certifying:
         """Source = landed + quarantined + left out."""
         quarantined, filtered = row["keys"], row["filtered"] if lands_filtered(self.run.pair, table) else None
         why = "nothing stored says how many rows the mapping leaves out of this table"
-        if self.reads[table.name]["is_whole"]:  # read whole in this run, so what was left out is known to the row
+        is_read_once = self.reads[table.name]["is_whole"] and count.rows_read == counted.rows
+        if is_read_once:  # so what was left out is known to the row; by a marker and as a whole it counts twice
             quarantined, filtered = count.rows_quarantined, count.rows_filtered
         elif filtered is None and not counted.may_leave_out:
             filtered = 0
