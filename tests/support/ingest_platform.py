@@ -172,14 +172,14 @@ class IngestPlatform:
                 found[name] = psutil.Process(pid).memory_info().rss / 2**20
         return found
 
-    def submit(self, job_id: UUID, *, pair: str, mode: str = "incremental", deadline: Any = None, **more: Any) -> UUID:
+    def submit(self, job_id: UUID, *, pair: str, mode: str = "incremental", **more: Any) -> UUID:
         """Ask for a job as the gateway does; the relay sends the command."""
         parameters = {"pair": pair, "mode": mode, **more}
         with psycopg.connect(self.postgres.url, row_factory=dict_row) as connection:
             row = connection.execute(
-                "INSERT INTO chassis.job (county, id, kind, parameters, request_digest, requested_by, deadline)"
-                " VALUES (%s, %s, 'sync', %s, 'x', 'tester', %s) RETURNING *",
-                (self.county, job_id, Jsonb(parameters), deadline),
+                "INSERT INTO chassis.job (county, id, kind, parameters, request_digest, requested_by)"
+                " VALUES (%s, %s, 'sync', %s, 'x', 'tester') RETURNING *",
+                (self.county, job_id, Jsonb(parameters)),
             ).fetchone()
             message = job_requested(row, service="gateway", first=True)
             connection.execute(

@@ -24,6 +24,7 @@ from chassis.database import TracedConnection
 from chassis.logs import current_job
 from services.ingest import leases, reading
 from services.ingest.handlers import router
+from services.ingest.operation import breaker
 from services.ingest.operation.gentle import GentleSource
 from services.ingest.operation.observing import ObservedService
 from services.ingest.readers.chunk import ChunkSize
@@ -31,6 +32,8 @@ from services.ingest.readers.chunk import ChunkSize
 SMALL_CHUNKS = functools.partial(ChunkSize, rows=40, fewest=20, most=60)
 """Several chunks in tables of a few hundred rows."""
 PAIR_LEASE = timedelta(seconds=2)
+FIRST_PAUSE = timedelta(seconds=2)
+"""How long a source rests that failed too often."""
 _STATEMENTS = ("execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_to_table", "copy_from_query")
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 LOADED = (router, ObservedService)
@@ -107,7 +110,7 @@ def _serve(asked: dict[str, Any]) -> None:
     for number, end in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
         os.dup2(end, number)
     os.environ.update(asked["environment"])
-    leases.LEASE = PAIR_LEASE
+    leases.LEASE, breaker.FIRST_PAUSE = PAIR_LEASE, FIRST_PAUSE
     with counted(Point(**asked["point"]) if asked["point"] else None):
         from services.ingest.app import app  # noqa: PLC0415  # reads the environment
 

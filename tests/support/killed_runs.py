@@ -64,7 +64,9 @@ _COMPARED = {
     "ingest.sync_pair": (
         "last_synchronized_at", "fence", "lease_owner", "lease_expires_at", "failures", "retry_at",
     ),
-    "ingest.sync_operation": ("finished_at", "started_at", "details", "rows_read", "rows_unchanged", "certificate_id"),
+    "ingest.sync_operation": (
+        "finished_at", "started_at", "details", "rows_read", "rows_unchanged", "rows_quarantined", "certificate_id",
+    ),
 }  # fmt: skip
 #: times, and how often rows were read, are of each process; the rest of an event is not
 _OF_A_PROCESS = {
@@ -74,6 +76,7 @@ _OF_A_PROCESS = {
     "ts_ns",
     "rows_read",
     "rows_unchanged",
+    "rows_quarantined",
     "version_token",
     "certificate_id",
 }
@@ -177,9 +180,11 @@ class KilledPair:
             mine, twin = (
                 _rows(url, f"SELECT * FROM {table}", left_out) for url in (self.platform.postgres.url, self._twin_url)
             )
-            assert mine == twin, table
+            differing = [row for row in mine if row not in twin], [row for row in twin if row not in mine]
+            assert mine == twin, f"{table}: {len(differing[0])} such as {differing[0][:2]}, not {differing[1][:2]}"
         tokens = "SELECT source_table, token FROM ingest.sync_table WHERE reader <> 'timestamp'"  # that one is a clock
         assert _rows(self.platform.postgres.url, tokens) == _rows(self._twin_url, tokens)
+        assert not self.platform.rows("SELECT document FROM ingest.certificate WHERE NOT holds")
         await self._assert_heard()
 
     @property
@@ -203,8 +208,9 @@ class KilledPair:
         assert not differing, f"told otherwise: {len(differing)}, such as {differing[:2]}"
 
     async def assert_followed(self) -> None:
-        """What is landed is what writers have committed, and envelopes tell exactly that."""
+        """What is landed is what writers have committed, and envelopes tell exactly that; no certificate is red."""
         self.platform.settle()
+        assert not self.platform.rows("SELECT document FROM ingest.certificate WHERE NOT holds")
         replica = Replica()
         for message in await self.platform.heard():
             if message.stream == "CHANGES":
@@ -233,8 +239,9 @@ class KilledPair:
             assert self.platform.wait_for(job_id)["status"] == "succeeded"
         finally:
             self.platform.kill_worker()
-        query = "SELECT holds FROM ingest.certificate WHERE operation_id = %s"
-        assert self.platform.rows(query, job_id) == [{"holds": True}]
+        query = "SELECT holds, document FROM ingest.certificate WHERE operation_id = %s"
+        (issued,) = self.platform.rows(query, job_id)
+        assert issued["holds"], issued["document"]
 
 
 def _rows(url: str, query: str, left_out: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -258,11 +265,11 @@ def _steady(body: Any) -> Any:
 @asynccontextmanager
 async def killed_pair_platform(
     server: servers.DatabaseServer, template: str, folder: Path, *, pair: dict[str, Any], seed: int, rows: int = 120,
-    **more: Any,
+    through: Callable[[str], str] = str, **more: Any,
 ) -> AsyncIterator[KilledPair]:  # fmt: skip
     """A source with rows in it, a platform without workers, and a twin; nothing is read yet."""
     with servers.database(server, template=template) as (_, twin_url):
-        async with small_source(server, twin_url, folder, ddl=DDL, pair=pair) as small:
+        async with small_source(server, twin_url, folder, ddl=DDL, pair=pair, through=through) as small:
             writers = RandomWriters(small.url, seed)
             writers.fill(rows)
             try:
