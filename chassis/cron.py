@@ -15,6 +15,7 @@ from chassis.errors import PermanentError
 from contracts.schedules import Schedule
 
 MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 LAST_YEAR = 9_900  # cronsim looks fifty years ahead, and the calendar of datetime ends
 
 
@@ -54,11 +55,42 @@ def _fires(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[datetim
     fields = expression.split()
     if len(fields) in {5, 6} and fields[-4].startswith("*"):
         # six fields keep cronsim from its rule for `0 * * * *`, which would leave out the repeated hour
-        elapsed = CronSim(expression if len(fields) == 6 else f"0 {expression}", local)
-        yield from (due.astimezone(UTC) for due in elapsed)
+        yield from _elapsed(expression if len(fields) == 6 else f"0 {expression}", zone, after)
         return
     for wall in CronSim(expression, local.replace(tzinfo=None, fold=0)):
         yield instant(wall, zone)
+
+
+def _elapsed(expression: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """Every time that the clock shows what is named, going on from where the clock was set.
+
+    Each stretch between two settings of the clock has times of its own: some zones move by half an hour.
+    """
+    moment, offset = after.astimezone(UTC), _offset(zone, after)
+    while True:
+        for wall in CronSim(expression, (moment + offset).replace(tzinfo=None)):
+            due = wall.replace(tzinfo=UTC) - offset
+            if _offset(zone, due) != offset:
+                change = _change(zone, moment, due)
+                moment, offset = change - SECOND, _offset(zone, change)
+                break
+            yield due
+            moment = due
+        else:
+            return
+
+
+def _offset(zone: ZoneInfo, moment: datetime) -> timedelta:
+    return moment.astimezone(zone).utcoffset() or timedelta()
+
+
+def _change(zone: ZoneInfo, early: datetime, late: datetime) -> datetime:
+    """When the clock is set for the first time between two instants, to the second."""
+    first = _offset(zone, early)
+    while late - early > SECOND:
+        middle = early + timedelta(seconds=(late - early).total_seconds() // 2)
+        early, late = (middle, late) if _offset(zone, middle) == first else (early, middle)
+    return late
 
 
 def instant(wall: datetime, zone: ZoneInfo) -> datetime:

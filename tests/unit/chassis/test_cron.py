@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chassis.cron import instant, next_due, next_fire, next_multiple
@@ -65,6 +65,13 @@ def watched(minutes: set[int], hours: set[int], zone: ZoneInfo, start: datetime,
 
 
 @settings(max_examples=150, deadline=None)
+@example(
+    change=("Australia/Lord_Howe", datetime(2026, 10, 3, 15, 30, tzinfo=UTC)),
+    minutes={30},
+    hours=set(),
+    offset=-1,
+    has_seconds=False,
+)
 @given(
     change=st.sampled_from(CHANGES),
     minutes=minute_sets,
