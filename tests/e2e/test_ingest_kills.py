@@ -3,11 +3,15 @@
 import os
 import random
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from tests.support import servers
+from tests.support.ingest_platform import ENDED
 from tests.support.killed_runs import KilledPair, Reader, killed_pair, killed_pair_platform
+from tests.support.processes import wait_until
+from tests.support.small_source import PAIR
 
 ROUNDS, KILLS_IN_A_ROUND = 3, 3
 
@@ -64,6 +68,46 @@ async def test_a_killed_run_follows_writers_that_go_on(
     ) as killed:
         await kill_runs_under_writers(killed, rounds=ROUNDS)
         assert killed.killed.total() >= ROUNDS
+
+
+def crash_the_database(killed: KilledPair, job_id: UUID, *, batches: int) -> None:
+    """Kill PostgreSQL once so many batches are staged: what is unlogged is empty when it comes back."""
+    platform = killed.platform
+    staged = "SELECT count(*) AS n FROM ingest.staged_progress"
+    wait_until(
+        lambda: platform.rows(staged)[0]["n"] >= batches or platform.job(job_id)["status"] in ENDED,
+        "some batches are staged",
+    )
+    assert platform.job(job_id)["status"] not in ENDED
+    platform.postgres.kill()
+    platform.postgres.start()
+
+
+@pytest.mark.timeout(300)
+async def test_the_operational_database_crashes_and_loses_what_was_staged(
+    postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path
+) -> None:
+    seed, pair = seed_of_this_run(), killed_pair("mixed", rows_per_second=100)
+    async with killed_pair_platform(postgres, migrated_template, tmp_path, pair=pair, seed=seed) as killed:
+        platform, first = killed.platform, killed.next_job()
+        platform.start_worker()
+        platform.submit(first, pair=PAIR)
+        for _ in range(2):
+            crash_the_database(killed, first, batches=killed.random.randint(1, 8))
+        assert platform.wait_for(first)["status"] == "succeeded"
+        await killed.run_twin(first, "incremental")
+        await killed.assert_twins()
+        for _ in range(2):
+            killed.write()
+            job_id = platform.submit(killed.next_job(), pair=PAIR, mode="full")
+            crash_the_database(killed, job_id, batches=killed.random.randint(1, 4))
+            killed.write()
+            assert platform.wait_for(job_id)["status"] == "succeeded"
+        killed.writers.settle()
+        assert platform.wait_for(platform.submit(killed.next_job(), pair=PAIR))["status"] == "succeeded"
+        platform.kill_worker()
+        await killed.assert_followed()
+        killed.certify()
 
 
 @pytest.mark.soak
