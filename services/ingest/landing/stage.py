@@ -168,8 +168,10 @@ class _Finishing:
             self.created = await queries.land_again(self.connection, self.place, sequence=self.sequence)
             await queries.stage_releases(self.connection, self.place)
         else:
-            self.created = await queries.land_first(self.connection, self.place, number=number, sequence=self.sequence)
-            if self.created < await queries.count_accepted(self.connection):
+            self.created, has_met = await queries.land_first(
+                self.connection, self.place, number=number, sequence=self.sequence
+            )
+            if has_met:
                 held = await queries.hold_met_twice(
                     self.connection, self.place, number=number, sequence=self.sequence, fields=self.fields
                 )
