@@ -11,22 +11,27 @@ import polars as pl
 
 from contracts.mapping import ColumnType
 from services.ingest.domain.reach import Needed
+from services.ingest.landing.queries import SECONDS
 
 _POLARS_TYPES = {ColumnType.INTEGER: pl.Int64}
 #: each image is parsed once, and not once for every column
 _PARSED = "r.image::jsonb AS image, r.personal::jsonb AS personal"
+_DOCUMENTS = ("image", "personal")
 
 
 async def read_rows(connection: Any, county: str, pair: str, needed: Needed) -> pl.DataFrame:
-    """The landed rows of a table that belong to the batch, in the order of their keys; all where no link finds them."""
-    names = [_value(needed, name) for name in needed.columns]
-    rows, where = f"SELECT r.key, {_PARSED} FROM ingest.source_row r WHERE ", _where(county, pair, needed)
+    """The landed rows of a table that belong to the batch, in the order of their keys; all where no link finds them.
+
+    The server sends documents as they are: taking them apart costs it more than all else, and us little.
+    """
+    rows, where = "SELECT r.key, r.image, r.personal FROM ingest.source_row r WHERE", _where(county, pair, needed)
     source = f"({rows} {where} OFFSET 0) v"
     if needed.link is not None:  # `OFFSET 0` makes the rows be looked up by the link, whatever the planner expects
         found = f"{rows} r.{needed.link.value} = b.id AND {where} OFFSET 0"
         source = f"batch_id b CROSS JOIN LATERAL ({found}) v WHERE b.link = {literal(needed.link.value)}"
-    query = f'SELECT {", ".join(["1", *names])} FROM {source} ORDER BY v.key COLLATE "C"'
-    return await _read(connection, query, needed)
+    documents = [name for name in _DOCUMENTS if any(_document(needed, column) == name for column in needed.columns)]
+    query = f'SELECT {", ".join(["1", *(f"v.{name}" for name in documents)])} FROM {source} ORDER BY v.key COLLATE "C"'
+    return _typed(_taken_apart(await _copied(connection, query, documents), needed), needed)
 
 
 async def read_distinct(connection: Any, county: str, pair: str, needed: Needed) -> pl.DataFrame:
@@ -34,19 +39,32 @@ async def read_distinct(connection: Any, county: str, pair: str, needed: Needed)
     names = ", ".join(["1", *(_value(needed, name) for name in needed.columns)])
     where = _where(county, pair, needed)
     query = f"SELECT DISTINCT {names} FROM (SELECT {_PARSED} FROM ingest.source_row r WHERE {where} OFFSET 0) v"
-    return await _read(connection, query, needed)
+    return _typed(await _copied(connection, query, list(needed.columns)), needed)
 
 
-async def _read(connection: Any, query: str, needed: Needed) -> pl.DataFrame:
+async def _copied(connection: Any, query: str, names: list[str]) -> pl.DataFrame:
+    """Texts; the first column of the query is there as a line without a value would be none."""
     buffer = io.BytesIO()
-    await connection.copy_from_query(query, output=buffer, format="csv")
-    schema = dict.fromkeys(needed.columns, pl.String)
+    await connection.copy_from_query(query, output=buffer, format="csv", timeout=SECONDS)
     if not buffer.tell():
-        frame = pl.DataFrame(schema=schema)
-    else:  # an empty text is quoted and null is not, which polars tells apart
-        frame = pl.read_csv(buffer.getvalue(), has_header=False, new_columns=["@", *schema], infer_schema=False)
+        return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    # an empty text is quoted and null is not, which polars tells apart
+    return pl.read_csv(buffer.getvalue(), has_header=False, new_columns=["@", *names], infer_schema=False)
+
+
+def _taken_apart(documents: pl.DataFrame, needed: Needed) -> pl.DataFrame:
+    """Columns of documents, whatever stands in them, as texts."""
+    found = []
+    for name in _DOCUMENTS:
+        if columns := [column for column in needed.columns if _document(needed, column) == name]:
+            kind = pl.Struct(dict.fromkeys(columns, pl.String))
+            found.append(documents.select(pl.col(name).str.json_decode(kind)).unnest(name))
+    return pl.concat(found, how="horizontal") if found else documents.drop("@", strict=False)
+
+
+def _typed(texts: pl.DataFrame, needed: Needed) -> pl.DataFrame:
     kinds = needed.table.columns
-    return frame.select(
+    return texts.select(
         pl.col(name) == "true"
         if kinds[name] is ColumnType.BOOLEAN
         else pl.col(name).cast(_POLARS_TYPES.get(kinds[name], pl.String))
@@ -61,8 +79,13 @@ def _where(county: str, pair: str, needed: Needed) -> str:
 
 def _value(needed: Needed, name: str) -> str:
     """A column's value; a person's from where names are kept."""
+    return f"v.{_document(needed, name)} ->> {literal(name)}"
+
+
+def _document(needed: Needed, name: str) -> str:
+    """Where a column stands: what is a person's where names are kept."""
     is_kept = name in needed.table.personal and needed.table.personal_as.get(name) != "drop"
-    return f"v.{'personal' if is_kept else 'image'} ->> {literal(name)}"
+    return "personal" if is_kept else "image"
 
 
 def json_text(alias: str, column: str) -> str:
