@@ -13,7 +13,7 @@ from services.ingest.domain.restored import STORED
 
 Row = Mapping[str, Any]
 SECONDS = 3_600
-PAGE_ROWS = 20_000
+PAGE_ROWS = 4_000
 _OF_TABLE = "t.county = $1 AND t.pair = $2 AND t.source_table = $3"
 _HELD = (
     "EXISTS (SELECT FROM ingest.quarantine q WHERE q.county = t.county AND q.pair = t.pair"

@@ -19,7 +19,7 @@ from services.ingest.operation.gentle import GentleSource
 from services.ingest.readers.batch import KEYLESS
 from services.ingest.sources.source import WHOLE, Asked, Bounds, Key
 
-CHUNK_ROWS = 20_000
+CHUNK_ROWS = 8_000
 """Where there are no ranges to read by."""
 REPEATED_AT_ONCE = 50_000
 _NUMBER = "@number"
