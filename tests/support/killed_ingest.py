@@ -105,7 +105,6 @@ def _counting(method: Callable[..., Any], counting: Counted) -> Callable[..., An
 def _serve(asked: dict[str, Any]) -> None:
     """In the forked process: the service until it dies."""
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     log = os.open(asked["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for number, end in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, log)):
         os.dup2(end, number)
@@ -118,8 +117,10 @@ def _serve(asked: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Fork a worker for each line."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps them
+    """Fork a worker for each line.
+
+    The dead are never reaped, so that no process of anybody else can have their number while it may still be killed.
+    """
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
