@@ -56,7 +56,9 @@ BY_NUMBER: dict[int, Meaning] = {
     **dict.fromkeys((10928, 10929, 40143, 40197, 40501, 40540, 40613, 40615, 49918, 49919, 49920), UNAVAILABLE),
     **dict.fromkeys((4221, 42108, 42109), UNAVAILABLE),
     **dict.fromkeys((701, 802, 845, 1105, 8645, 8651, 9002, 17809, 40544, 40549, 40550, 40551), EXHAUSTED),
-    **dict.fromkeys((20002, 20004, 20006, 20009, 20047), UNAVAILABLE),  # FreeTDS itself
+    # FreeTDS itself: it tells of a connection that is gone under SQLSTATE 01000, which is a warning's
+    **dict.fromkeys((20002, 20004, 20006, 20008, 20009, 20012, 20013, 20017, 20020, 20047), UNAVAILABLE),
+    20014: LOGIN, **dict.fromkeys((2402, 2403, 2404, 20049), UNREADABLE),
     -2: TIMEOUT, 3617: TIMEOUT, 20003: TIMEOUT,
     1222: LOCKED, 1204: EXHAUSTED, 1205: DEADLOCKED, 1211: DEADLOCKED,
     **dict.fromkeys((3951, 3952, 3957, 3958, 3959, 3960, 3961, 3966, 3967), SNAPSHOT),
@@ -112,6 +114,8 @@ def _worded(state: str | None, message: str) -> str | None:
             return "28000"
         if "does not exist" in message and ('database "' in message or 'role "' in message):
             return "3D000" if 'database "' in message else "28000"
+        if "[FreeTDS]" in message and "Unknown error (0)" in message:  # no server's word: the connection is gone
+            return "08S01"
     return state or "08000"
 
 

@@ -45,6 +45,12 @@ CASES: list[tuple[str, str, str, bool]] = [
      "source_corrupted", False),
     ("42000", f"{ODBC}Failed to update database because the database is read-only. (3906) (SQLExecDirectW)",
      "source_write_refused", False),
+    ("01000", f"{FREETDS}Unexpected EOF from the server (20017) (SQLExecDirectW)", "source_unavailable", True),
+    ("HY000", f"{FREETDS}Unknown error (0) (SQLExecDirectW)", "source_unavailable", True),
+    ("08S01", f"{FREETDS}Communication link failure (0) (SQLExecDirectW)", "source_unavailable", True),
+    ("HYT00", f"{FREETDS}Timeout expired (0) (SQLExecDirectW)", "source_timeout", True),
+    ("HY000", f"{FREETDS}Some character(s) could not be converted into client's character set (2403) (SQLFetch)",
+     "source_row_unreadable", False),
 ]  # fmt: skip
 POSTGRES: list[tuple[type[psycopg.Error], str, bool]] = [
     (psycopg.errors.AdminShutdown, "source_unavailable", True),
