@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -92,6 +92,8 @@ ODD_NAMES = OddTable(
     ("a]b", "select"),
     [(word, str(n), str(n * 7), word, "%s", None if n else "?") for word, n in product(["x", "y y", "[z]"], range(9))],
 )
+#: the same in a table whose name is folded nowhere
+ODD_SMALL_NAMES = replace(ODD_NAMES, name="odd [items]")
 WORDS = OddTable(
     "words", {"word": "word", "place": "integer"}, ("word",), [(w, str(n)) for n, w in enumerate(COLLATED)]
 )
@@ -170,7 +172,7 @@ KEYLESS = OddTable(
     ],
     is_keyed=False,
 )
-ODD_TABLES = (ODD_NAMES, WORDS, LAYERS, MOMENTS, IDENTIFIERS, PADDED, VALUES, RUNS, KEYLESS)
+ODD_TABLES = (ODD_NAMES, ODD_SMALL_NAMES, WORDS, LAYERS, MOMENTS, IDENTIFIERS, PADDED, VALUES, RUNS, KEYLESS)
 
 
 def spelled(table: OddTable, row: Any) -> tuple[str | None, ...]:

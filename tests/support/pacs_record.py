@@ -82,7 +82,7 @@ VIEWS = {"parcel_v1": PARCELS, "owner_v1": OWNERS, "sale_v1": SALES, "neighborho
 
 def expected_record(source: PacsSource) -> Record:
     """The rows of the published views by name, in an order, with the columns that these queries have."""
-    return {view: _spelled(source.rows(query)) for view, query in VIEWS.items()}
+    return {view: spelled(source.rows(query)) for view, query in VIEWS.items()}
 
 
 async def actual_record(bench: SyncBench, expected: Record) -> Record:
@@ -91,7 +91,7 @@ async def actual_record(bench: SyncBench, expected: Record) -> Record:
     for view, rows in expected.items():
         columns = list(rows[0])
         year = f" WHERE tax_year = {int(rows[0]['tax_year'])}" if "tax_year" in columns else ""
-        found[view] = _spelled(await bench.fetch(f"SELECT {', '.join(columns)} FROM ingest.{view}{year}"))
+        found[view] = spelled(await bench.fetch(f"SELECT {', '.join(columns)} FROM ingest.{view}{year}"))
     return found
 
 
@@ -106,7 +106,7 @@ def differences(expected: Record, actual: Record) -> dict[str, dict[str, list[di
     return found
 
 
-def _spelled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def spelled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Numbers as floats to a hundredth: the record stores measures as doubles and money with cents."""
     spelled = [{name: _cell(value) for name, value in row.items()} for row in rows]
     return sorted(spelled, key=lambda row: [str(value) for value in row.values()])
