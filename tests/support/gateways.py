@@ -53,6 +53,7 @@ pairs:
     entities: {{parcel: {{root: property, fields: {{}}}}}}
   - pair: {county}_gis
     connector: sql
+    role: contributing
     working_year: {{year: 2026}}
     tables:
       - {{name: parcel, key: [pin], columns: {{pin: text}}, links: {{parcel_id: pin}}}}

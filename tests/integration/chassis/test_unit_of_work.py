@@ -17,6 +17,9 @@ from contracts.events.jobs import JobProgressed, JobStarted
 from tests.support.jobs import COUNTY, Office
 from tests.support.waiting import eventually
 
+MAKERS_OF_JOBS = {"gateway", "relay", "ingest"}
+"""Who asks for people, who keeps schedules, and who hears signals on the bus."""
+
 
 def started(county: str = COUNTY) -> JobStarted:
     return JobStarted(county=county, occurred_at=datetime.now(UTC), job_id=uuid4(), kind="market", attempt=1)
@@ -206,10 +209,10 @@ async def tables_of_others(role: Database) -> dict[str, str]:
     return {row["name"]: row["column"] for row in rows}
 
 
-async def test_only_the_gateway_makes_jobs(role: Database, office: Office) -> None:
+async def test_only_who_is_asked_or_keeps_time_makes_jobs(role: Database, office: Office) -> None:
     values = "('benton', gen_random_uuid(), 'market', '{}', 'x', 'x')"
     statement = "INSERT INTO chassis.job (county, id, kind, parameters, request_digest, requested_by) VALUES " + values
-    if role.service == "gateway":
+    if role.service in MAKERS_OF_JOBS:
         async with role.begin(COUNTY) as unit:
             assert await unit.connection.execute(statement) == "INSERT 0 1"
         return
