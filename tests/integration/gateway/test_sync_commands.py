@@ -188,7 +188,7 @@ async def test_a_certificate_is_printed_or_saved_and_its_end_says_whether_it_hol
     command: Command, tmp_path: Path
 ) -> None:
     good, bad = str(CERTIFICATES[True]), str(CERTIFICATES[False])
-    printed = await command("certificate", good)
+    printed = await command("certificate", good, "--json")
     assert (printed.exit_code, json.loads(printed.stdout)["signature"]) == (0, "c2ln")
     path = tmp_path / "certificate.json"
     assert (await command("certificate", bad, "--output", str(path))).exit_code == 1
