@@ -1,5 +1,6 @@
 """Loads a county's `mappings.yaml`."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -11,7 +12,7 @@ from contracts.mapping import CountyMappings, Pair
 
 
 def load_mappings(counties_dir: Path, county: str) -> CountyMappings:
-    """What the county is synchronised with.
+    """What the county is synchronised with; read again when the file has changed.
 
     Raises:
         NotFoundError: `county_unknown`.
@@ -22,10 +23,17 @@ def load_mappings(counties_dir: Path, county: str) -> CountyMappings:
     path = counties_dir / county / "mappings.yaml"
     if not path.exists():
         return CountyMappings(pairs=())
+    stamp = path.stat()
+    return _load(path, stamp.st_mtime_ns, stamp.st_size)
+
+
+@lru_cache(maxsize=64)
+def _load(path: Path, _changed_ns: int, _size_bytes: int) -> CountyMappings:
+    """Hundreds of tables take longer to read here than to find idle at their source."""
     try:
         return CountyMappings.model_validate(read_yaml(path))
     except (ValidationError, yaml.YAMLError) as error:
-        raise PermanentError("mapping_invalid", f"{path.name} of {county}: {error}") from error
+        raise PermanentError("mapping_invalid", f"{path.name} of {path.parent.name}: {error}") from error
 
 
 def load_pair(counties_dir: Path, county: str, name: str) -> Pair:

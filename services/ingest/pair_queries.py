@@ -162,6 +162,17 @@ async def save_table(
     )  # fmt: skip
 
 
+async def set_verified(
+    connection: Any, county: str, pair: str, *, source_tables: Sequence[str], through: datetime
+) -> None:
+    """Note of tables that are as they were, of hundreds at once, until when that is known."""
+    if source_tables:
+        await connection.execute(
+            f"UPDATE ingest.sync_table SET verified_through = $4 WHERE {_PAIR} AND source_table = ANY($3)",
+            county, pair, list(source_tables), through,
+        )  # fmt: skip
+
+
 async def save_ranges(
     connection: Any, county: str, pair: str, *, source_table: str, ranges: Sequence[Mapping[str, Any]],
     is_anew: bool,

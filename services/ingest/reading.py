@@ -13,7 +13,7 @@ from chassis.jobs import RunningJob
 from contracts.api.sync import SyncParameters
 from contracts.mapping import Pair, SourceTable, WorkingYear
 from services.ingest import pair_queries, runs
-from services.ingest.certificate.counting import count_source, read_source_again
+from services.ingest.certificate.counting import can_be_read_again, count_source, read_source_again
 from services.ingest.domain.certificate import SourceSide
 from services.ingest.domain.checks import Known, references
 from services.ingest.domain.drift import drifts, saved, unmapped
@@ -186,10 +186,11 @@ class Reading:
         """
         read = [work.state for work in works if work.table.name not in idle]
         quiet = [work.state for work in works if work.table.name in idle]
-        is_one_moment = self.source.is_consistent and not self.opened.is_resumed
+        is_unbroken = not self.opened.is_resumed
         for name, counted in count_source(self.source, self.pair, facts, read, quiet).items():
+            is_one_moment = counted.is_one_moment and is_unbroken
             self.reads[name].counted = replace(counted, is_one_moment=is_one_moment).to_dict()
-        if self.parameters.mode == "full" and is_one_moment:
+        if self.parameters.mode == "full" and is_unbroken and can_be_read_again(self.source, read):
             self.sides = read_source_again(
                 self.source, self.pair, read, today=self.today,
                 known=lambda table: self.loop.do(self._judged_by(table)),

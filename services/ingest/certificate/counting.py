@@ -46,7 +46,7 @@ def count_source(
             digest.rows if digest is not None else None,
             str(digest) if digest is not None and not _is_log(state) else None,
             may_leave_out=_may_leave_out(pair, state.table, facts),
-            is_one_moment=source.is_consistent,
+            is_one_moment=source.is_consistent and not _is_log(state),
         )
     for state in idle:
         digests = [known.digest for known in state.ranges if known.digest and known.number != KEYLESS]
@@ -82,7 +82,13 @@ def read_source_again(
     return found
 
 
+def can_be_read_again(source: GentleSource, states: Sequence[TableState]) -> bool:
+    """Whether a second reading gives what the first gave: of one moment, and no log that ended before."""
+    return source.is_consistent and not any(_is_log(state) for state in states)
+
+
 def _is_log(state: TableState) -> bool:
+    """Whether changes are told of up to a mark that is taken before the rows are counted."""
     return state.marker is not None and state.marker.kind in LOGS
 
 

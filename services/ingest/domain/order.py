@@ -18,7 +18,8 @@ def reading_order(pair: Pair, tables: list[SourceTable]) -> list[SourceTable]:
         names = {table.name for table in waiting}
         free = [table for table in waiting if not judged_by(pair, table) & names]
         ordered += (ready := free or waiting[:1])
-        waiting = [table for table in waiting if table not in ready]
+        done = {table.name for table in ready}
+        waiting = [table for table in waiting if table.name not in done]
     return ordered
 
 

@@ -115,6 +115,7 @@ class _Applying:
         batches = await pair_queries.read_staged_batches(
             self.connection, self.county, self.pair.pair, run_id=self.run.run_id
         )
+        still: list[str] = []
         for name, read in self.tables.items():
             mine = [batch for batch in batches if batch["source_table"] == name]
             if ranges := [found for batch in mine for found in batch["ranges"]]:
@@ -122,9 +123,19 @@ class _Applying:
                 await pair_queries.save_ranges(
                     self.connection, self.county, self.pair.pair, source_table=name, ranges=ranges, is_anew=is_anew
                 )
-            await self._save_table(name, read, mine)
+            values, past = self._known_of(name, read, mine), self.opened.known.get(name)
+            verified = values.pop("verified_through", None)
+            if past is not None and all(past[column] == value for column, value in values.items()):
+                still += [name] if verified else []
+                continue
+            values |= {"verified_through": verified} if verified else {}
+            await pair_queries.save_table(self.connection, self.county, self.pair.pair, name, values=values)
+        await pair_queries.set_verified(
+            self.connection, self.county, self.pair.pair, source_tables=still, through=self.run.seen_at
+        )
 
-    async def _save_table(self, name: str, read: Mapping[str, Any], batches: list[Any]) -> None:
+    def _known_of(self, name: str, read: Mapping[str, Any], batches: list[Any]) -> dict[str, Any]:
+        """What is known of a table from now on."""
         counts, past = self.counts[name], self.opened.known.get(name)
         token = next((batch["token"] for batch in reversed(batches) if batch["token"] is not None), None)
         values: dict[str, Any] = {
@@ -146,7 +157,7 @@ class _Applying:
             values |= {"token": token, "token_at": datetime.fromisoformat(read["read_at"])}
         elif past is not None and past["reader"] != read["reader"]:
             values["token"] = None
-        await pair_queries.save_table(self.connection, self.county, self.pair.pair, name, values=values)
+        return values
 
     def _result(self, renewed: canonical.Renewed) -> dict[str, Any]:
         tables = {name: self.counts[name].told() | {"reader": self.tables[name]["reader"]} for name in self.tables}

@@ -40,7 +40,7 @@ async def merge(connection: Any, run: Run) -> None:
     """Keep the rows as they were, then take over what was staged. Rows of first loads are landed already."""
     arguments = (run.county, run.pair.pair, run.run_id)
     await connection.execute(f"CREATE TEMP TABLE latest ON COMMIT DROP AS {_latest()}", *arguments, timeout=SECONDS)
-    await connection.execute("ANALYZE latest")
+    await connection.execute("ANALYZE latest", timeout=SECONDS)
     await _keep_before(connection, run)
     await connection.execute(
         f"DELETE FROM ingest.source_row t USING latest s WHERE {_SAME} AND s.op IN ('d', 'x')", timeout=SECONDS

@@ -40,7 +40,8 @@ def read_table(source: Source, state: TableState, *, chunk: ChunkSize, mode: Mod
         if position.step == step:
             position = position.at_next_step()
         if step == "keyless" and (position.plan != "follow" or _is_cut(state)):
-            yield Batch(iter(()), is_whole=True, position=position.to_dict())
+            token = position.token if position.step == "done" else None  # nothing follows where this batch was the last
+            yield Batch(iter(()), is_whole=True, token=token, position=position.to_dict())
     yield Batch(iter(()), token=position.token, position=position.to_dict())
 
 

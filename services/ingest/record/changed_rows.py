@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from services.ingest.domain.envelopes import LogPosition, RowChange, Run
+from services.ingest.landing.queries import SECONDS
 
 Row = Mapping[str, Any]
 
@@ -50,6 +51,20 @@ FROM (
 """
 
 
+async def changed_tables(connection: Any, run: Run) -> frozenset[str]:
+    """The tables of which anything was changed or logged: of hundreds most are idle."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT source_table FROM ingest.row_before WHERE county = $1 AND pair = $2 AND sequence = $3"
+        " UNION SELECT DISTINCT source_table FROM ingest.staged_row WHERE county = $1 AND pair = $2 AND run_id = $4",
+        run.county,
+        run.pair.pair,
+        run.sequence,
+        run.run_id,
+        timeout=SECONDS,
+    )
+    return frozenset(row["source_table"] for row in rows)
+
+
 async def changed_pages(connection: Any, run: Run, table: str, *, rows: int) -> AsyncIterator[list[RowChange]]:
     """Changed rows with their images before and after, in the order of their keys."""
     arguments = (run.county, run.pair.pair, run.sequence, table)
@@ -84,14 +99,15 @@ async def count_loaded(connection: Any, run: Run, table: str) -> int:
         run.pair.pair,
         table,
         run.sequence,
+        timeout=SECONDS,
     )
     return count
 
 
 async def _pages(connection: Any, query: str, arguments: tuple[Any, ...], *, rows: int) -> AsyncIterator[list[Row]]:
     """A query's rows by a cursor, so that it is planned and run once."""
-    cursor = await connection.cursor(query, *arguments)
-    while page := await cursor.fetch(rows):
+    cursor = await connection.cursor(query, *arguments, timeout=SECONDS)
+    while page := await cursor.fetch(rows, timeout=SECONDS):
         yield page
 
 

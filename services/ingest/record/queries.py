@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from services.ingest import tables
+from services.ingest.landing.queries import SECONDS
 
 Row = Mapping[str, Any]
 
@@ -206,6 +207,7 @@ async def count_record(connection: Any, county: str, pair: str) -> tuple[int, in
         " (SELECT count(DISTINCT sale_id) FROM ingest.sale WHERE county = $1 AND pair = $2)",
         county,
         pair,
+        timeout=SECONDS,
     )
     return row[0], row[1]
 

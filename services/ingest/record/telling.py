@@ -72,7 +72,10 @@ async def tell_rows(unit: UnitOfWork, run: Run, tables: Sequence[Told]) -> int:
     loads = [told for told in tables if told.is_first]
     completed = 0
     await _mark(outgoing, run, "BEGIN", counted)
+    changed = await changed_rows.changed_tables(unit.connection, run)
     for told in tables:
+        if not told.is_first and told.table.name not in changed:
+            continue
         if told.is_first and not run.pair.snapshot_events:
             completed += await _tell_load(outgoing, run, told)
         elif told.is_first:

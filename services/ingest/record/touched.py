@@ -6,6 +6,7 @@ from typing import Any
 
 from contracts.mapping import Link, Official, Pair
 from contracts.pairs import OriginMark
+from services.ingest.landing.queries import SECONDS
 from services.ingest.record.landed import json_text, literal
 
 STAGES = {"parcel": "parcel_id", "owner": "parcel_id", "sale": "sale_id", "neighborhood": "neighborhood"}
@@ -54,6 +55,7 @@ async def changed_tables(connection: Any, county: str, pair: str, *, sequence: i
         pair,
         sequence,
         run_id,
+        timeout=SECONDS,
     )
     return [row["source_table"] for row in rows]
 
@@ -84,8 +86,9 @@ async def find_changed_links(
         pair,
         sequence,
         run_id,
+        timeout=SECONDS,
     )
-    await connection.execute("ANALYZE changed_link")
+    await connection.execute("ANALYZE changed_link", timeout=SECONDS)
 
 
 def _but_for(row: str, marks: Mapping[str, OriginMark] | None) -> str:
@@ -133,18 +136,21 @@ async def touch(connection: Any, county: str, pair: Pair) -> None:
         "INSERT INTO touched_sale (id) SELECT id FROM changed_link WHERE link = 'sale_id' ORDER BY id"
         " ON CONFLICT DO NOTHING;"
         "INSERT INTO touched_parcel (id) SELECT id FROM changed_link WHERE link = 'parcel_id' ORDER BY id"
-        " ON CONFLICT DO NOTHING"
+        " ON CONFLICT DO NOTHING",
+        timeout=SECONDS,
     )
     entities = pair.entities
     ways = [(entities.owner, Link.OWNER_ID), (entities.parcel, Link.LOT_ID), (entities.sale, Link.SALE_ID)]
     for entity, link in ways:
         if entity is not None and {link, Link.PARCEL_ID} <= pair.table_by_name[entity.root].links.keys():
-            await connection.execute(_widen("touched_parcel", "parcel_id", by=link), county, pair.pair, entity.root)
+            await connection.execute(
+                _widen("touched_parcel", "parcel_id", by=link), county, pair.pair, entity.root, timeout=SECONDS
+            )
 
 
 async def touch_sales_of_parcels(connection: Any, county: str, pair: str, *, root: str) -> None:
     """The sales of changed parcels, where a sale is made of a parcel's rows too."""
-    await connection.execute(_widen("touched_sale", "sale_id", by=Link.PARCEL_ID), county, pair, root)
+    await connection.execute(_widen("touched_sale", "sale_id", by=Link.PARCEL_ID), county, pair, root, timeout=SECONDS)
 
 
 def _widen(touched: str, found: str, *, by: Link) -> str:
@@ -187,6 +193,7 @@ async def touch_supplements(connection: Any, county: str, pair: Pair, official: 
         group_table,
         status_table,
         official.layers,
+        timeout=SECONDS,
     )
     await connection.execute("SET LOCAL enable_hashjoin = off")
 
@@ -204,13 +211,16 @@ async def touch_everything(connection: Any, county: str, pair: Pair) -> None:
             county,
             pair.pair,
             root,
+            timeout=SECONDS,
         )
 
 
 async def count_touched(connection: Any) -> tuple[int, int]:
     """How many parcels and sales are to be renewed."""
-    await connection.execute("ANALYZE touched_parcel; ANALYZE touched_sale")
-    row = await connection.fetchrow("SELECT (SELECT count(*) FROM touched_parcel), (SELECT count(*) FROM touched_sale)")
+    await connection.execute("ANALYZE touched_parcel; ANALYZE touched_sale", timeout=SECONDS)
+    row = await connection.fetchrow(
+        "SELECT (SELECT count(*) FROM touched_parcel), (SELECT count(*) FROM touched_sale)", timeout=SECONDS
+    )
     return row[0], row[1]
 
 

@@ -126,7 +126,7 @@ async def test_outside_its_window_a_scheduled_run_is_left_out_and_a_person_is_to
     assert timedelta(hours=2.9) < opens_at - datetime.now(UTC) < timedelta(hours=5.1)
     assert engine.runs == 0
     steered = await run(bench, mode="pause")  # what does not read the source need not wait
-    assert (steered["status"], engine.runs) == ("succeeded", 1)
+    assert steered["error"]["code"] == "tables_not_loaded"
 
 
 async def test_a_run_whose_window_closes_waits_and_goes_on_by_itself(
@@ -221,21 +221,22 @@ async def test_mistakes_that_are_not_the_sources_do_not_count(bench: SyncBench, 
 
 async def test_metrics_tell_how_far_behind_a_pair_and_its_tables_are(bench: SyncBench) -> None:
     async with bench.database.begin(COUNTY) as unit:
-        for table, minutes in (("sale", 5), ("owner", 90)):
+        for table, verified_minutes, token_minutes in (("sale", 5, None), ("owner", 90, 10), ("situs", None, 2)):
             await unit.connection.execute(
-                "INSERT INTO ingest.sync_table (county, pair, source_table, reader, status, verified_through)"
-                " VALUES ($1, $2, $3, 'rowversion', 'following', now() - $4::interval)",
+                "INSERT INTO ingest.sync_table (county, pair, source_table, reader, status, verified_through, token_at)"
+                " VALUES ($1, $2, $3, 'rowversion', 'active', now() - $4::interval, now() - $5::interval)",
                 COUNTY,
                 PAIR,
                 table,
-                timedelta(minutes=minutes),
+                *(None if m is None else timedelta(minutes=m) for m in (verified_minutes, token_minutes)),
             )
     await observe(bench.database)
     families = {family.name: family for family in FOLLOWING.collect()}
     ages = {
         sample.labels["table"]: sample.value for sample in families["terrafusion_sync_blind_spot_age_seconds"].samples
     }
-    assert 300 <= ages["sale"] < ages["owner"]
+    assert ages.keys() == {"sale", "owner"}
+    assert 300 <= ages["sale"] < 5_000 < ages["owner"]
     (lag,) = families["terrafusion_sync_lag_seconds"].samples
     assert lag.labels == {"county": COUNTY, "pair": PAIR}
-    assert lag.value >= ages["owner"]
+    assert 600 <= lag.value < ages["owner"]
