@@ -113,6 +113,10 @@ class Logs:
         """Retention is over for everything that is logged so far."""
         self._run("UPDATE dbo.log_state SET kept_from = (SELECT coalesce(max(lsn), 0) + 1 FROM dbo.log_commit)")
 
+    def keep_from(self, lsn: int) -> None:
+        """Retention is over for everything below this number."""
+        self._run(f"UPDATE dbo.log_state SET kept_from = {lsn}")
+
     def _run(self, statement: str) -> None:
         with psycopg.connect(self.url) as connection:
             connection.execute(statement.encode())

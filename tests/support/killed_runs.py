@@ -183,7 +183,8 @@ class KilledPair:
             differing = [row for row in mine if row not in twin], [row for row in twin if row not in mine]
             assert mine == twin, f"{table}: {len(differing[0])} such as {differing[0][:2]}, not {differing[1][:2]}"
         tokens = "SELECT source_table, token FROM ingest.sync_table WHERE reader <> 'timestamp'"  # that one is a clock
-        assert _rows(self.platform.postgres.url, tokens) == _rows(self._twin_url, tokens)
+        mine, twin = (_rows(url, tokens) for url in (self.platform.postgres.url, self._twin_url))
+        assert mine == twin, f"tokens: {mine}, not {twin}"
         assert not self.platform.rows("SELECT document FROM ingest.certificate WHERE NOT holds")
         await self._assert_heard()
 

@@ -104,3 +104,21 @@ def test_a_first_load_that_is_killed_goes_on_after_its_last_range(before: list, 
     landed.run(source)
     assert_equal(landed, source)
     assert list(landed.landed.ranges) == sorted(landed.landed.ranges)
+
+
+@pytest.mark.parametrize("reader", MARKERS)
+@pytest.mark.parametrize("killed_after", range(1, 9))
+def test_a_pass_that_is_killed_ends_with_the_token_of_one_that_is_not(reader: str, killed_after: int) -> None:
+    tokens = []
+    for is_killed in (True, False):
+        source, landed = MemorySource(), landing(reader, rows=50)
+        source.put(*(row("2026", str(number), "a", "1") for number in range(20)))
+        landed.run(source)
+        source.put(*(row("2026", str(number), "a", "2") for number in range(3)))
+        source.remove(("2026", "9", "a"))
+        if is_killed:
+            landed.run(source, batches=killed_after)
+        landed.run(source)
+        tokens.append(landed.landed.token)
+        assert_equal(landed, source)
+    assert tokens[0] == tokens[1]

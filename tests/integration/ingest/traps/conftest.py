@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support import servers
+from tests.support.imitated_server import imitate
 from tests.support.small_source import ROW_READERS, Small, small_source
 
 FollowSmall = Callable[..., Awaitable[Small]]
@@ -41,4 +42,12 @@ async def follow_small(
 @pytest.fixture(params=ROW_READERS)
 def reader(request: pytest.FixtureRequest) -> str:
     """Each reader below the logs."""
+    return str(request.param)
+
+
+@pytest.fixture(params=["one", "many"])
+def moments(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether all that a run reads is of one moment, or each statement sees another, as without snapshots."""
+    if request.param == "many":
+        imitate(monkeypatch, is_moving=True)
     return str(request.param)

@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.support.small_source import LOTS, MARKS, marked_lots, small_pair
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
@@ -11,6 +12,7 @@ from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 FOUR = "INSERT INTO dbo.lot SELECT n, 'L' || n, n, 'old' FROM generate_series(1, 4) n;"
 
 
+@pytest.mark.usefixtures("moments")
 async def test_p01_a_row_stamped_early_and_committed_late_arrives(follow_small: Any, reader: str) -> None:
     """Each change is told of once; those behind the open stamp may wait for it."""
     small = await follow_small(LOTS + MARKS + FOUR, small_pair(marked_lots(reader)))
@@ -65,6 +67,7 @@ class _Writing:
             self.connection.execute(statement.encode())
 
 
+@pytest.mark.usefixtures("moments")
 async def test_p02_a_change_before_every_statement_of_the_reader_arrives(
     follow_small: Any, postgres: Any, reader: str
 ) -> None:

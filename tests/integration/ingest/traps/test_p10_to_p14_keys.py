@@ -16,6 +16,7 @@ from tests.support.tcp_proxy import tcp_proxy
 MANY = 2_500
 
 
+@pytest.mark.usefixtures("moments")
 async def test_p10_writes_during_every_range_are_not_lost_and_not_overwritten(
     follow_small: Any, postgres: Any, reader: str
 ) -> None:
@@ -180,6 +181,7 @@ CREATE TABLE dbo.lot (lot_id integer, number varchar(50), amount numeric(18,4), 
 """
 
 
+@pytest.mark.usefixtures("moments")
 async def test_p14_a_table_without_an_index_loses_nothing_to_inserts_during_its_scan(
     follow_small: Any, postgres: Any
 ) -> None:
