@@ -38,7 +38,7 @@ def apns(legacy: Any) -> list[str]:
 
 
 async def test_a_gis_that_comes_first_waits_for_the_parcels(county: TwoPairs, apns: list[str]) -> None:
-    first, second, third = apns
+    first, second, _ = apns
     county.lots = [Lot(first, "NEW"), Lot(second, None, flood="AE"), Lot("no-such-parcel", "R1")]
     county.contacts = []
     county.write()
@@ -243,7 +243,8 @@ async def test_a_parallel_system_is_landed_and_makes_nothing(county: TwoPairs) -
 async def _artifacts(county: TwoPairs, job: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, str]]]:
     names = {artifact["name"] for artifact in job["artifacts"]}
     assert names == {"comparison.json", "differences.csv"}
-    files = {path.name: path for path in Path(county.folder.parent / "storage").rglob("*") if path.is_file()}
+    folder = Path(county.folder.parent / "storage")
+    files = {path.name: path for path in folder.rglob("*") if path.is_file()}  # noqa: ASYNC240 small and local
     _ = Storage
     latest = [path for path in files.values() if str(job["id"]) in str(path)]
     found = {path.name: path.read_text() for path in latest}
