@@ -10,6 +10,7 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import asyncpg
+import polars as pl
 
 from chassis.database import Connection
 from chassis.errors import PermanentError, TransientError
@@ -177,7 +178,10 @@ class Verification:
             return TableFindings([*lines, unread])
         try:
             return self._compared(source, table, lines)
-        except asyncpg.DataError:  # an image that rows are judged by; its own table says which
+        except (
+            asyncpg.DataError,
+            pl.exceptions.ComputeError,
+        ):  # an image that rows are judged by; its own table says which
             return TableFindings([*lines, _unreadable("images")])
 
     def _compared(self, source: GentleSource, table: SourceTable, lines: list[Line]) -> TableFindings:
@@ -245,7 +249,7 @@ class Verification:
             return
         try:
             record = await self._record()
-        except asyncpg.DataError:
+        except (asyncpg.DataError, pl.exceptions.ComputeError):
             self.findings.others.append(_unreadable("record"))
             return
         self.findings.others += record.lines()

@@ -119,6 +119,6 @@ def test_a_pass_that_is_killed_ends_with_the_token_of_one_that_is_not(reader: st
         if is_killed:
             landed.run(source, batches=killed_after)
         landed.run(source)
-        tokens.append(landed.landed.token)
+        tokens.append((landed.landed.token or "none").split()[0])  # behind it stands when a log was last seen to move
         assert_equal(landed, source)
     assert tokens[0] == tokens[1]
