@@ -241,6 +241,7 @@ class Reading:
         past = self.loop.do(self._past([table]))
         staging, position = self.staging(table, past)
         intake.ask_linked(staging, parcels, position)
+        intake.place(staging, position)
 
     async def _hold_vanished(self, table: SourceTable) -> None:
         if not references(table):
@@ -255,22 +256,22 @@ class Reading:
     def staging(self, table: SourceTable, past: queries.Past) -> tuple[TableStage, dict[str, Any]]:
         """Where the table's staging is, and its reader's position."""
         batches = past.batches.get(table.name, [])
-        numbers = {row["number"] for row in past.ranges.get(table.name, [])}
-        for batch in batches:
-            for found in batch["ranges"]:
-                numbers -= set(found["replaces"])
-                numbers.add(found["number"])
+        is_anew = any(batch["position"].get("plan") == "load" for batch in batches)
+        ranges = [] if is_anew else past.ranges.get(table.name, [])
         row = self.opened.known.get(table.name)
         is_first = table.name not in past.landed
         staging = TableStage(
             table,
             is_first=is_first,
             is_renewed=not is_first and (row is None or row["rules"] != runs.table_rules(self.pair, table)),
-            numbers=numbers,
+            ranges={row["number"]: Bounds(_key(row["lower"]), _key(row["upper"])) for row in ranges},
             years=self.years(table),
             batch=batches[-1]["batch"] + 1 if batches else 0,
             rows_read=sum(batch["rows_read"] for batch in batches),
         )
+        for found in (found for batch in batches for found in batch["ranges"]):
+            bounds = Bounds(_key(found["lower"]), _key(found["upper"]))
+            staging.take_range(found["number"], bounds, replaces=found["replaces"])
         return staging, batches[-1]["position"] if batches else {}
 
     def years(self, table: SourceTable) -> tuple[int, ...]:
@@ -315,7 +316,11 @@ class _TableReading:
         return self.mode
 
     def work(self, *, is_idle: bool) -> None:
-        """Read the table."""
+        """Read the table, and find the ranges of what came outside of any."""
+        self._read(is_idle=is_idle)
+        self.intake.place(self.staging, self.position)
+
+    def _read(self, *, is_idle: bool) -> None:
         if is_idle:
             self.read.rows_idle = sum(known.digest.rows for known in self.state.ranges if known.digest)
         elif self.mode is not None:

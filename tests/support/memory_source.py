@@ -194,11 +194,13 @@ class MemorySource(Source):
         columns: tuple[str, ...],
         values: Sequence[Key],
         *,
+        bounds: Bounds = WHOLE,
         years: tuple[int, ...] = (),
         content: Content = "row",
     ) -> Iterator[pl.DataFrame]:
         self._answer("read_keyed")
-        yield self._frame([r for r in self.rows.values() if tuple(r[name] for name in columns) in set(values)], content)
+        rows = [self.rows[key] for key in self._keys(bounds)]
+        yield self._frame([r for r in rows if tuple(r[name] for name in columns) in set(values)], content)
 
     def digests(self, asked: Sequence[Asked]) -> list[Digest | None]:
         self._answer("digests")

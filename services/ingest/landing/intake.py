@@ -16,9 +16,11 @@ from services.ingest.domain.order import lands_filtered
 from services.ingest.domain.rows import KEY, Hmac, normalise
 from services.ingest.landing.block import Block, Sight, held_block, prepare
 from services.ingest.landing.known import load_known
+from services.ingest.landing.placing import key_parts, places
 from services.ingest.landing.stage import Arrived, Stage, TableStage
 from services.ingest.operation.gentle import GentleSource
-from services.ingest.readers.batch import Batch
+from services.ingest.readers.batch import KEYLESS, Batch, Range
+from services.ingest.readers.compare import ordered
 from services.ingest.sources.source import Key
 
 ASKED_KEYS = 2_000
@@ -112,6 +114,19 @@ class Intake:
         self._stage(self._sight(staging), staging, blocks, arrived)
         self._settle()
 
+    def place(self, staging: TableStage, position: dict[str, Any]) -> None:
+        """Find the ranges of new rows that were not read in one; call it once the table is read."""
+        keys = self.loop.do(self.stage.unplaced(staging))
+        if not keys or not any(number != KEYLESS for number in staging.ranges):
+            return
+        ranges = ordered([Range(number, bounds) for number, bounds in staging.ranges.items()])
+        left = set(keys)
+        for number, found in places(self.source, staging.table, ranges, keys, years=staging.years):
+            self.loop.do(self.stage.place(staging, number, sorted(found)))
+            left -= found
+        if left:
+            self.loop.do(self.stage.forget_digests(staging, position))
+
     def abort(self, error: BaseException) -> None:
         """Undo the batch that is open."""
         pending, self._pending = self._pending, None
@@ -197,11 +212,6 @@ def _unreadable(sight: Sight, keys: Sequence[Key]) -> Block:
     }
     named = pl.Series([list(key) for key in keys], dtype=pl.List(pl.String))
     return held_block(pl.DataFrame(found, schema=VIOLATIONS), named)
-
-
-def key_parts(key: str) -> Key:
-    """The parts of a key in our spelling."""
-    return tuple(part.replace("%2F", "/").replace("%25", "%") for part in key.split("/"))
 
 
 def escaped(part: str | None) -> str:

@@ -1,5 +1,6 @@
 """Stages a table batch by batch: each in one transaction with the position behind it, fenced by the pair's lease."""
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import polars as pl
 
 from chassis.database import Database, UnitOfWork
 from contracts.mapping import SourceTable
-from services.ingest.landing import queries
+from services.ingest.landing import placing_queries, queries
 from services.ingest.landing.block import Block
 from services.ingest.landing.queries import Place
 from services.ingest.leases import Lease
@@ -51,11 +52,17 @@ class TableStage:
     """Nothing of it is landed: then its rows are, and wait for the pair to come to the run."""
     is_renewed: bool
     """The mapping is another than that of the landed rows."""
-    numbers: set[int]
-    """The ranges that there are by now."""
+    ranges: dict[int, Bounds]
+    """The ranges that there are by now, by their numbers."""
     years: tuple[int, ...] = ()
     batch: int = 0
     rows_read: int = 0
+
+    def take_range(self, number: int, bounds: Bounds, *, replaces: Sequence[int]) -> None:
+        """Note a range that was read, instead of others."""
+        for replaced in replaces:
+            self.ranges.pop(replaced, None)
+        self.ranges[number] = bounds
 
 
 class Stage:
@@ -91,6 +98,36 @@ class Stage:
         self._blocks.append(Block(b"", block.rows_read, block.rows_quarantined, block.rows_filtered,
                                   block.violations, block.digest, block.keys))  # fmt: skip
 
+    async def unplaced(self, staging: TableStage) -> list[str]:
+        """Keys of new rows that stand in no range."""
+        async with self.database.read(self.lease.county) as connection:
+            place = self.place_of(staging)
+            if staging.is_first:
+                return await placing_queries.unplaced_first(connection, place, sequence=self.sequence)
+            return await placing_queries.unplaced(connection, place)
+
+    async def place(self, staging: TableStage, number: int, keys: Sequence[str]) -> None:
+        """Put rows into the range that has them."""
+        async with self.database.begin(self.lease.county) as unit:
+            await self.lease.hold(unit)
+            place = self.place_of(staging)
+            await placing_queries.place_rows(unit.connection, place, number=number, keys=keys)
+            if staging.is_first:
+                await placing_queries.place_first(
+                    unit.connection, place, number=number, keys=keys, sequence=self.sequence
+                )
+
+    async def forget_digests(self, staging: TableStage, position: dict[str, Any]) -> None:
+        """Have every range read in the next pass, which puts each row into one."""
+        async with self.database.begin(self.lease.county) as unit:
+            await self.lease.hold(unit)
+            await placing_queries.forget_digests(unit.connection, self.place_of(staging), staging.ranges, position)
+        staging.batch += 1
+
+    def place_of(self, staging: TableStage) -> Place:
+        """Where its next batch goes."""
+        return Place(self.lease.county, self.lease.pair, staging.table.name, self.run_id, staging.batch)
+
     async def abort(self, error: BaseException) -> None:
         """Undo what is open."""
         if self._open is not None:
@@ -120,8 +157,7 @@ class _Finishing:
         self.connection = connection
         self.sequence = stage.sequence
         self.staging, self.arrived, self.blocks = staging, arrived, blocks
-        lease = stage.lease
-        self.place = Place(lease.county, lease.pair, staging.table.name, stage.run_id, staging.batch)
+        self.place = stage.place_of(staging)
         self.fields = ", ".join(staging.table.key)
         self.quarantined = sum(block.rows_quarantined for block in blocks)
         self.filtered = sum(block.rows_filtered for block in blocks)
@@ -209,7 +245,7 @@ class _Finishing:
 
     async def _end_whole(self) -> None:
         if not self.staging.is_first:
-            numbers = sorted(self.staging.numbers)
+            numbers = sorted(self.staging.ranges)
             await queries.stage_unplaced(self.connection, self.place, numbers=numbers, **self._years())
 
     def _years(self) -> dict[str, Any]:
@@ -220,12 +256,11 @@ class _Finishing:
         arrived, staging = self.arrived, self.staging
         ranges = []
         if arrived.number is not None:
-            staging.numbers.difference_update(arrived.replaces)
-            staging.numbers.add(arrived.number)
             digests = [block.digest for block in self.blocks]
             known = [digest for digest in digests if digest is not None]
             digest = sum(known, Digest()) if len(known) == len(digests) else None
             bounds = arrived.bounds or Bounds()
+            staging.take_range(arrived.number, bounds, replaces=arrived.replaces)
             ranges = [
                 {
                     "number": arrived.number,

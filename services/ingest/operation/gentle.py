@@ -110,12 +110,13 @@ class GentleSource(Source):
         columns: tuple[str, ...],
         values: Sequence[Key],
         *,
+        bounds: Bounds = WHOLE,
         years: tuple[int, ...] = (),
         content: Content = "row",
     ) -> Blocks:
         """As the source's."""
         blocks, rest = self._begin(
-            table, lambda: self.source.read_keyed(table, columns, values, years=years, content=content)
+            table, lambda: self.source.read_keyed(table, columns, values, bounds=bounds, years=years, content=content)
         )
         yield from self._counted(table, blocks, rest)
 

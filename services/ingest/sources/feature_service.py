@@ -27,6 +27,7 @@ from services.ingest.sources.source import (
     Source,
     SourceFacts,
     TableFacts,
+    require_whole,
 )
 
 _KEYS_AT_ONCE = 100
@@ -96,8 +97,7 @@ class FeatureServiceSource(Source):
             PermanentError: `source_count_differs` where the layer gave other than it counts; others of `read_pages`.
             TransientError: `source_unavailable`, `source_changed_meanwhile`.
         """
-        if bounds != WHOLE:
-            raise PermanentError("range_unsupported", f"the layer of {table.name} can only be read as a whole")
+        require_whole(table, bounds)
         condition = " AND ".join(f"{name} IS NOT NULL" for name in table.key)
         yield from self._rows(table, condition, years, content)
 
@@ -112,10 +112,12 @@ class FeatureServiceSource(Source):
         columns: tuple[str, ...],
         values: Sequence[Key],
         *,
+        bounds: Bounds = WHOLE,
         years: tuple[int, ...] = (),
         content: Content = "row",
     ) -> Iterator[pl.DataFrame]:
         """Rows whose `columns` hold one of the values."""
+        require_whole(table, bounds)
         layer = self._layer(table)
         for begin in range(0, len(values), _KEYS_AT_ONCE):
             rows = values[begin : begin + _KEYS_AT_ONCE]

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from chassis.errors import PermanentError
 from contracts.mapping import SourceTable
 
 HASH = "@hash"
@@ -36,6 +37,16 @@ class Bounds:
 
 
 WHOLE = Bounds()
+
+
+def require_whole(table: SourceTable, bounds: Bounds) -> None:
+    """Refuse a range of a source that has no order.
+
+    Raises:
+        PermanentError: `range_unsupported`.
+    """
+    if bounds != WHOLE:
+        raise PermanentError("range_unsupported", f"{table.name} can only be read as a whole")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +205,11 @@ class Source(Protocol):
         columns: tuple[str, ...],
         values: Sequence[Key],
         *,
+        bounds: Bounds = WHOLE,
         years: tuple[int, ...] = (),
         content: Content = "row",
     ) -> Iterator[pl.DataFrame]:
-        """Rows whose `columns` hold one of the values."""
+        """Rows between the bounds whose `columns` hold one of the values."""
         ...
 
     def digests(self, asked: Sequence[Asked]) -> list[Digest | None]:

@@ -94,11 +94,12 @@ class SqlSource(Source):
         columns: tuple[str, ...],
         values: Sequence[Key],
         *,
+        bounds: Bounds = WHOLE,
         years: tuple[int, ...] = (),
         content: Content = "row",
     ) -> Iterator[pl.DataFrame]:
         """As `Source.read_keyed`."""
-        for query in self.statements.keyed(table, columns, values, years, content):
+        for query in self.statements.keyed(table, columns, values, years, content, bounds=bounds):
             yield from self._blocks(table, query)
 
     def digests(self, asked: Sequence[Asked]) -> list[Digest | None]:

@@ -6,7 +6,7 @@ from itertools import groupby
 from chassis.errors import PermanentError
 from contracts.mapping import SourceTable
 from services.ingest.sources.dialects.dialect import Column, Dialect, Selection, Sql, joined
-from services.ingest.sources.source import Asked, Bounds, Catalog, ColumnFacts, Content, Key
+from services.ingest.sources.source import WHOLE, Asked, Bounds, Catalog, ColumnFacts, Content, Key
 
 _PARAMETERS_OF_A_QUERY = 1_800
 _SIZES = (1, 8, 64, 512)
@@ -41,8 +41,11 @@ class Statements:
         values: Sequence[Key],
         years: tuple[int, ...],
         content: Content,
+        *,
+        bounds: Bounds = WHOLE,
     ) -> Iterator[Sql]:
-        """Rows whose columns hold one of the values, in queries of few sizes."""
+        """Rows between the bounds whose columns hold one of the values, in queries of few sizes."""
+        further = [*(self._between(table, bounds) if bounds != WHOLE else ()), *self._of_years(table, years)]
         columns = [self.column(table, name) for name in names]
         for pattern, group in groupby(sorted(set(values), key=_nulls), key=_nulls):
             asked = list(group)
@@ -53,7 +56,7 @@ class Statements:
                         ", ", (self.dialect.typed(columns[0].facts, value[0] or "") for value in chunk)
                     )
                     choice += ")"
-                yield self._rows(table, content, [Sql("(") + choice + ")", *self._of_years(table, years)])
+                yield self._rows(table, content, [Sql("(") + choice + ")", *further])
 
     def changed(self, table: SourceTable, name: str, since: str | None, until: str, years: tuple[int, ...]) -> Sql:
         """Rows whose column has a value from `since` to just below `until`."""

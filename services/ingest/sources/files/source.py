@@ -32,6 +32,7 @@ from services.ingest.sources.source import (
     Source,
     SourceFacts,
     TableFacts,
+    require_whole,
 )
 
 _FEATURES = (".geojson", ".json", ".shp", ".gpkg")
@@ -90,8 +91,7 @@ class FileSource(Source):
             PermanentError: `source_line_broken` and others that say what is wrong with the file.
             TransientError: `source_changed_meanwhile`.
         """
-        if bounds != WHOLE:
-            raise PermanentError("range_unsupported", f"the file of {table.name} can only be read as a whole")
+        require_whole(table, bounds)
         found, keyless = Digest(), 0
         for rows in self._rows(table, years):
             whole = rows.filter(has_whole_key(table))
@@ -115,10 +115,12 @@ class FileSource(Source):
         columns: tuple[str, ...],
         values: Sequence[Key],
         *,
+        bounds: Bounds = WHOLE,
         years: tuple[int, ...] = (),
         content: Content = "row",
     ) -> Iterator[pl.DataFrame]:
-        """Rows whose `columns` hold one of the values; the whole file is looked through."""
+        """Rows whose `columns` hold one of the values; the whole file is looked through, as it is one range."""
+        require_whole(table, bounds)
         for rows in self._rows(table, years):
             yield with_hashes(table, keyed(rows, columns, values), content)
 
