@@ -41,7 +41,7 @@ test: $(READY) ## the whole test suite
 	$(PYTEST) $(ARGS)
 
 soak: $(READY) ## the long random runs
-	$(PYTEST) -m soak -s --timeout 7200 $(ARGS)
+	TERRAFUSION_NEW_SEEDS=1 $(PYTEST) -m soak -s --timeout 7200 $(ARGS)
 
 bench: $(READY) ## benchmarks, each a ratio to a limit measured in the same run
 	$(BIN)/python -m benchmarks

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.crash_platform import CrashPlatform, crash_platform, kill_self_after
 from tests.support.processes import wait_until
+from tests.support.seeds import seed_of_this_run
 
 TARGETS = ["worker_1", "worker_2", "relay", "submitter", "nats", "postgres"]
 
@@ -99,17 +100,11 @@ def storm(platform: CrashPlatform, rng: random.Random, *, jobs: int, kills: int 
     return killed
 
 
-def seed_of_this_run() -> int:
-    seed = int(os.environ.get("TERRAFUSION_CRASH_SEED") or random.SystemRandom().randrange(10**6))
-    print(f"TERRAFUSION_CRASH_SEED={seed}")  # noqa: T201 shown where the test fails
-    return seed
-
-
 @pytest.mark.timeout(300)
 def test_jobs_survive_random_kills(platform: CrashPlatform) -> None:
     jobs = int(os.environ.get("TERRAFUSION_CRASH_JOBS", "25"))
     kills = int(os.environ.get("TERRAFUSION_CRASH_KILLS", "6"))
-    killed = storm(platform, random.Random(seed_of_this_run()), jobs=jobs, kills=kills)
+    killed = storm(platform, random.Random(seed_of_this_run("TERRAFUSION_CRASH_SEED")), jobs=jobs, kills=kills)
     assert killed.total() == kills
 
 
@@ -117,6 +112,6 @@ def test_jobs_survive_random_kills(platform: CrashPlatform) -> None:
 @pytest.mark.timeout(3600)
 def test_many_jobs_survive_kills_without_end(platform: CrashPlatform) -> None:
     jobs = int(os.environ.get("TERRAFUSION_SOAK_JOBS", "200"))
-    killed = storm(platform, random.Random(seed_of_this_run()), jobs=jobs, kills=None)
+    killed = storm(platform, random.Random(seed_of_this_run("TERRAFUSION_CRASH_SEED")), jobs=jobs, kills=None)
     print(f"{jobs} jobs ended once each under {killed.total()} kills: {dict(killed)}")  # noqa: T201
     assert killed.total() > 0

@@ -1,7 +1,6 @@
 """`kill -9` at random points of snapshot and stream: equal state, equal event ids, no gap."""
 
 import os
-import random
 from pathlib import Path
 from uuid import UUID
 
@@ -11,15 +10,10 @@ from tests.support import servers
 from tests.support.ingest_platform import ENDED
 from tests.support.killed_runs import KilledPair, Reader, killed_pair, killed_pair_platform
 from tests.support.processes import wait_until
+from tests.support.seeds import seed_of_this_run
 from tests.support.small_source import PAIR
 
 ROUNDS, KILLS_IN_A_ROUND = 3, 3
-
-
-def seed_of_this_run() -> int:
-    seed = int(os.environ.get("TERRAFUSION_KILL_SEED") or random.SystemRandom().randrange(10**6))
-    print(f"TERRAFUSION_KILL_SEED={seed}")  # noqa: T201 shown where the test fails
-    return seed
 
 
 async def kill_runs(killed: KilledPair, *, rounds: int, kills: int | None = None) -> None:
@@ -49,7 +43,7 @@ async def kill_runs_under_writers(killed: KilledPair, *, rounds: int, kills: int
 async def test_a_run_that_is_killed_ends_as_if_it_had_not_been(
     postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path
 ) -> None:
-    seed = seed_of_this_run()
+    seed = seed_of_this_run("TERRAFUSION_KILL_SEED")
     async with killed_pair_platform(
         postgres, migrated_template, tmp_path, pair=killed_pair("mixed"), seed=seed
     ) as killed:
@@ -62,7 +56,7 @@ async def test_a_run_that_is_killed_ends_as_if_it_had_not_been(
 async def test_a_killed_run_follows_writers_that_go_on(
     postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path
 ) -> None:
-    seed = seed_of_this_run()
+    seed = seed_of_this_run("TERRAFUSION_KILL_SEED")
     async with killed_pair_platform(
         postgres, migrated_template, tmp_path, pair=killed_pair("mixed"), seed=seed
     ) as killed:
@@ -87,7 +81,7 @@ def crash_the_database(killed: KilledPair, job_id: UUID, *, batches: int) -> Non
 async def test_the_operational_database_crashes_and_loses_what_was_staged(
     postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path
 ) -> None:
-    seed, pair = seed_of_this_run(), killed_pair("mixed", rows_per_second=100)
+    seed, pair = seed_of_this_run("TERRAFUSION_KILL_SEED"), killed_pair("mixed", rows_per_second=100)
     async with killed_pair_platform(postgres, migrated_template, tmp_path, pair=pair, seed=seed) as killed:
         platform, first = killed.platform, killed.next_job()
         platform.start_worker()
@@ -117,7 +111,7 @@ async def test_runs_are_killed_at_many_points(
     postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path, reader: Reader
 ) -> None:
     kills = int(os.environ.get("TERRAFUSION_SOAK_KILLS", "200")) // 4
-    seed = seed_of_this_run()
+    seed = seed_of_this_run("TERRAFUSION_KILL_SEED")
     async with killed_pair_platform(
         postgres, migrated_template, tmp_path, pair=killed_pair(reader), seed=seed
     ) as killed:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 import signal
 import threading
 import time
@@ -16,6 +15,7 @@ import pytest
 
 from tests.support import servers
 from tests.support.killed_runs import KilledPair, killed_pair, killed_pair_platform
+from tests.support.seeds import seed_of_this_run
 from tests.support.waiting import eventually
 
 Away = Literal["nats killed", "nats stopped", "postgres killed"]
@@ -133,8 +133,7 @@ def rounded(megabytes: dict[str, float]) -> dict[str, int]:
 
 @asynccontextmanager
 async def polled_pair(postgres: servers.DatabaseServer, template: str, folder: Path) -> AsyncIterator[KilledPair]:
-    seed = int(os.environ.get("TERRAFUSION_KILL_SEED") or random.SystemRandom().randrange(10**6))
-    print(f"TERRAFUSION_KILL_SEED={seed}")  # noqa: T201 shown where the test fails
+    seed = seed_of_this_run("TERRAFUSION_KILL_SEED")
     pair = killed_pair("mixed", poll_every_seconds=1)
     async with killed_pair_platform(postgres, template, folder, pair=pair, seed=seed) as killed:
         yield killed

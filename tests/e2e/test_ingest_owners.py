@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import random
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from tests.support.ingest_platform import IngestPlatform
 from tests.support.killed_ingest import Point
 from tests.support.killed_runs import KilledPair, killed_pair, killed_pair_platform
 from tests.support.processes import wait_until
+from tests.support.seeds import seed_of_this_run
 from tests.support.small_source import PAIR
 from tests.support.tcp_proxy import tcp_proxy
 
@@ -34,8 +34,7 @@ async def some_pair(
     postgres: servers.DatabaseServer, template: str, folder: Path, *, following: dict[str, Any] | None = None,
     **more: Any,
 ) -> AsyncIterator[KilledPair]:  # fmt: skip
-    seed = int(os.environ.get("TERRAFUSION_KILL_SEED") or random.SystemRandom().randrange(10**6))
-    print(f"TERRAFUSION_KILL_SEED={seed}")  # noqa: T201 shown where the test fails
+    seed = seed_of_this_run("TERRAFUSION_KILL_SEED")
     pair = killed_pair("mixed", **following or {})
     async with killed_pair_platform(postgres, template, folder, pair=pair, seed=seed, **more) as killed:
         yield killed

@@ -7,6 +7,7 @@ from typing import Any
 from chassis.signing import is_signed
 from contracts.mapping import Pair
 from tests.support.planted_losses import Losses, give_back
+from tests.support.seeds import seed_of_this_run
 from tests.support.sync_jobs import SyncBench
 
 #: the losses that every certificate is measured by are drawn more often
@@ -16,13 +17,6 @@ MEASURES = {"dropped_row", "flipped_sign", "swapped_values", "duplicated_pair", 
 def draws_of(kind: str) -> int:
     """How many losses of a kind are planted: `TERRAFUSION_LOSSES` says it for all."""
     return int(os.environ.get("TERRAFUSION_LOSSES", "20" if kind in MEASURES else "4"))
-
-
-def seed_of(what: str) -> int:
-    """A seed that is printed; `TERRAFUSION_SEED` gives one again."""
-    seed = int(os.environ.get("TERRAFUSION_SEED", random.SystemRandom().randrange(1 << 32)))
-    print(f"{what}: TERRAFUSION_SEED={seed}")  # noqa: T201 to plant the same losses again
-    return seed
 
 
 async def verified(bench: SyncBench) -> dict[str, Any]:
@@ -46,7 +40,7 @@ async def certificate_of(bench: SyncBench, result: dict[str, Any]) -> dict[str, 
 
 async def assert_noticed(bench: SyncBench, pair: Pair, kind: str, *, draws: int) -> None:
     """After each of so many losses the certificate is red; everything is given back after each."""
-    chosen = random.Random(seed := seed_of(kind))
+    chosen = random.Random(seed := seed_of_this_run("TERRAFUSION_SEED", kind))
     planted = tried = 0
     while planted < draws:
         tried += 1

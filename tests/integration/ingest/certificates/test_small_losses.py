@@ -10,8 +10,9 @@ import pytest
 import pytest_asyncio
 
 from tests.support import servers
-from tests.support.certificates import assert_noticed, draws_of, seed_of, verified
+from tests.support.certificates import assert_noticed, draws_of, verified
 from tests.support.planted_losses import KINDS, Losses, give_back, keep
+from tests.support.seeds import seed_of_this_run
 from tests.support.small_source import Small, small_pair, small_source
 
 DDL = """
@@ -104,7 +105,7 @@ AT_THE_SOURCE = {
 
 @pytest.mark.parametrize("what", sorted(AT_THE_SOURCE))
 async def test_what_changed_at_the_source_since_is_named(small: Small, what: str) -> None:
-    draws = random.Random(seed := seed_of(what))
+    draws = random.Random(seed := seed_of_this_run("TERRAFUSION_SEED", what))
     statement, expected = AT_THE_SOURCE[what]
     for _ in range(5):
         rows = small.rows("SELECT lot_id, line_id FROM dbo.line WHERE line_id < 2 AND cost < 340 AND said <> ''")
