@@ -1138,6 +1138,32 @@ COMMENT ON COLUMN reporting.report_run.definition_hash IS 'sha256 of report and 
 
 COMMENT ON COLUMN reporting.report_run.watermark IS 'which data the report saw';
 
+-- Name: decision; Type: TABLE; Schema: valuation; Owner: -
+
+CREATE TABLE valuation.decision (
+    county text NOT NULL,
+    job_id uuid NOT NULL,
+    action text NOT NULL,
+    run_id uuid,
+    parcel_id text,
+    decided_by text NOT NULL,
+    decided_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY valuation.decision FORCE ROW LEVEL SECURITY;
+
+-- Name: decision_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.decision_v1 AS
+ SELECT county,
+    job_id,
+    action,
+    run_id,
+    parcel_id,
+    decided_by,
+    decided_at
+   FROM valuation.decision;
+
 -- Name: model_run; Type: TABLE; Schema: valuation; Owner: -
 
 CREATE TABLE valuation.model_run (
@@ -1150,7 +1176,15 @@ CREATE TABLE valuation.model_run (
     model_card jsonb NOT NULL,
     parcels_valued integer NOT NULL,
     parcels_refused integer NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    requested_by text,
+    is_what_if boolean DEFAULT false NOT NULL,
+    parcels_flagged integer,
+    total_value_usd numeric(18,2),
+    prior_basis text,
+    code_version text,
+    snapshot jsonb DEFAULT '[]'::jsonb NOT NULL,
+    values_sha256 text
 );
 
 ALTER TABLE ONLY valuation.model_run FORCE ROW LEVEL SECURITY;
@@ -1162,6 +1196,22 @@ COMMENT ON COLUMN valuation.model_run.run_id IS 'the job''s id';
 -- Name: COLUMN model_run.model_card; Type: COMMENT; Schema: valuation; Owner: -
 
 COMMENT ON COLUMN valuation.model_run.model_card IS 'data, accuracy on held-out sales, coefficients, version';
+
+-- Name: COLUMN model_run.is_what_if; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.model_run.is_what_if IS 'made with factors: nobody''s latest value until it is promoted';
+
+-- Name: COLUMN model_run.prior_basis; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.model_run.prior_basis IS 'prior_year or roll: what the values were laid beside';
+
+-- Name: COLUMN model_run.snapshot; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.model_run.snapshot IS 'how far each pair had been read into the record';
+
+-- Name: COLUMN model_run.values_sha256; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.model_run.values_sha256 IS 'digest of the values as they are stored, in their order';
 
 -- Name: parcel_value; Type: TABLE; Schema: valuation; Owner: -
 
@@ -1178,7 +1228,13 @@ CREATE TABLE valuation.parcel_value (
     confidence double precision NOT NULL,
     contributions jsonb NOT NULL,
     comparables jsonb NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    neighborhood text,
+    use_code text,
+    prior_value_usd numeric(14,2),
+    model_value_usd numeric(14,2),
+    uncapped_value_usd numeric(14,2),
+    flags text[] DEFAULT '{}'::text[] NOT NULL
 );
 
 ALTER TABLE ONLY valuation.parcel_value FORCE ROW LEVEL SECURITY;
@@ -1203,6 +1259,14 @@ COMMENT ON COLUMN valuation.parcel_value.contributions IS 'USD by model or featu
 
 COMMENT ON COLUMN valuation.parcel_value.comparables IS 'ComparableSale of contracts/api/valuation.py';
 
+-- Name: COLUMN parcel_value.model_value_usd; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.parcel_value.model_value_usd IS 'as the model said, before factors and caps';
+
+-- Name: COLUMN parcel_value.uncapped_value_usd; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.parcel_value.uncapped_value_usd IS 'after factors, before caps';
+
 -- Name: parcel_value_v1; Type: VIEW; Schema: valuation; Owner: -
 
 CREATE VIEW valuation.parcel_value_v1 AS
@@ -1218,28 +1282,276 @@ CREATE VIEW valuation.parcel_value_v1 AS
     value.low_usd,
     value.high_usd,
     value.confidence,
-    value.created_at
+    value.created_at,
+    value.kind,
+    value.neighborhood,
+    value.use_code,
+    value.model_value_usd,
+    value.uncapped_value_usd,
+    value.prior_value_usd,
+    value.flags,
+    run.is_what_if
    FROM (valuation.parcel_value value
      JOIN valuation.model_run run ON (((run.county = value.county) AND (run.run_id = value.run_id))));
+
+-- Name: promotion; Type: TABLE; Schema: valuation; Owner: -
+
+CREATE TABLE valuation.promotion (
+    county text NOT NULL,
+    id uuid NOT NULL,
+    run_id uuid NOT NULL,
+    status text DEFAULT 'requested'::text NOT NULL,
+    overrides integer NOT NULL,
+    requested_by text NOT NULL,
+    requested_at timestamp with time zone DEFAULT now() NOT NULL,
+    request_reason text,
+    decided_by text,
+    decided_at timestamp with time zone,
+    decision_reason text,
+    CONSTRAINT promotion_four_eyes CHECK (((status <> 'approved'::text) OR (lower(decided_by) <> lower(requested_by)))),
+    CONSTRAINT promotion_status CHECK ((status = ANY (ARRAY['requested'::text, 'approved'::text, 'rejected'::text])))
+);
+
+ALTER TABLE ONLY valuation.promotion FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN promotion.id; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.promotion.id IS 'the id of the job that asked for it';
+
+-- Name: value_override; Type: TABLE; Schema: valuation; Owner: -
+
+CREATE TABLE valuation.value_override (
+    county text NOT NULL,
+    id uuid NOT NULL,
+    parcel_id text NOT NULL,
+    tax_year integer NOT NULL,
+    value_usd numeric(14,2) NOT NULL,
+    land_value_usd numeric(14,2),
+    reason text NOT NULL,
+    run_id uuid,
+    model_value_usd numeric(14,2),
+    created_by text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    withdrawn_by text,
+    withdrawn_at timestamp with time zone,
+    withdrawal_reason text
+);
+
+ALTER TABLE ONLY valuation.value_override FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN value_override.id; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.value_override.id IS 'the id of the job that entered it';
+
+-- Name: COLUMN value_override.run_id; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.value_override.run_id IS 'the newest value of the parcel when it was entered';
 
 -- Name: latest_value_v1; Type: VIEW; Schema: valuation; Owner: -
 
 CREATE VIEW valuation.latest_value_v1 AS
- SELECT DISTINCT ON (county, parcel_id) county,
+ SELECT latest.county,
+    latest.run_id,
+    latest.parcel_id,
+    latest.tax_year,
+    latest.valuation_date,
+    latest.model,
+    latest.value_usd,
+    latest.land_value_usd,
+    latest.improvement_value_usd,
+    latest.low_usd,
+    latest.high_usd,
+    latest.confidence,
+    latest.created_at,
+    latest.kind,
+    latest.neighborhood,
+    latest.use_code,
+    latest.model_value_usd,
+    latest.uncapped_value_usd,
+    latest.prior_value_usd,
+    latest.flags,
+    latest.is_what_if,
+    override.id AS override_id,
+    override.value_usd AS override_value_usd,
+    override.land_value_usd AS override_land_value_usd,
+    override.created_by AS overridden_by,
+    override.created_at AS overridden_at,
+    override.reason AS override_reason
+   FROM (( SELECT DISTINCT ON (value.county, value.parcel_id) value.county,
+            value.run_id,
+            value.parcel_id,
+            value.tax_year,
+            value.valuation_date,
+            value.model,
+            value.value_usd,
+            value.land_value_usd,
+            value.improvement_value_usd,
+            value.low_usd,
+            value.high_usd,
+            value.confidence,
+            value.created_at,
+            value.kind,
+            value.neighborhood,
+            value.use_code,
+            value.model_value_usd,
+            value.uncapped_value_usd,
+            value.prior_value_usd,
+            value.flags,
+            value.is_what_if
+           FROM valuation.parcel_value_v1 value
+          WHERE ((NOT value.is_what_if) OR (EXISTS ( SELECT
+                   FROM valuation.promotion promotion
+                  WHERE ((promotion.county = value.county) AND (promotion.run_id = value.run_id) AND (promotion.status = 'approved'::text)))))
+          ORDER BY value.county, value.parcel_id, value.created_at DESC, value.run_id DESC) latest
+     LEFT JOIN valuation.value_override override ON (((override.county = latest.county) AND (override.parcel_id = latest.parcel_id) AND (override.tax_year = latest.tax_year) AND (override.withdrawn_at IS NULL))));
+
+-- Name: posted_value; Type: TABLE; Schema: valuation; Owner: -
+
+CREATE TABLE valuation.posted_value (
+    county text NOT NULL,
+    posting_id uuid NOT NULL,
+    parcel_id text NOT NULL,
+    value_usd numeric(14,2) NOT NULL,
+    land_value_usd numeric(14,2),
+    improvement_value_usd numeric(14,2),
+    override_id uuid
+);
+
+ALTER TABLE ONLY valuation.posted_value FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN posted_value.land_value_usd; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.posted_value.land_value_usd IS 'null: the layout has no parts';
+
+-- Name: posting; Type: TABLE; Schema: valuation; Owner: -
+
+CREATE TABLE valuation.posting (
+    county text NOT NULL,
+    id uuid NOT NULL,
+    run_id uuid NOT NULL,
+    promotion_id uuid NOT NULL,
+    pair text NOT NULL,
+    sequence bigint,
+    tax_year integer NOT NULL,
+    layout jsonb NOT NULL,
+    comes_back_as text NOT NULL,
+    file_name text NOT NULL,
+    sha256 text NOT NULL,
+    bytes bigint NOT NULL,
+    parcels integer NOT NULL,
+    left_out jsonb NOT NULL,
+    total_value_usd numeric(18,2) NOT NULL,
+    land_value_usd numeric(18,2),
+    improvement_value_usd numeric(18,2),
+    posted_by text NOT NULL,
+    posted_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY valuation.posting FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN posting.id; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.posting.id IS 'the id of the job whose artifact the file is';
+
+-- Name: COLUMN posting.sequence; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.posting.sequence IS 'how far the pair had been read when it was posted';
+
+-- Name: COLUMN posting.left_out; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.posting.left_out IS 'reasons by parcel';
+
+-- Name: posted_parcel_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.posted_parcel_v1 AS
+ SELECT posted.county,
+    posted.posting_id,
+    posted.parcel_id,
+    posted.value_usd AS posted_usd,
+    posted.land_value_usd AS posted_land_usd,
+    posted.improvement_value_usd AS posted_improvement_usd,
+    found.value_usd AS found_usd,
+        CASE
+            WHEN (posted.land_value_usd IS NOT NULL) THEN found.land_value_usd
+            ELSE NULL::numeric
+        END AS found_land_usd,
+        CASE
+            WHEN (posted.land_value_usd IS NOT NULL) THEN found.improvement_value_usd
+            ELSE NULL::numeric
+        END AS found_improvement_usd,
+    found.tax_year AS found_tax_year,
+        CASE
+            WHEN (found.parcel_id IS NULL) THEN 'not_in_record'::text
+            WHEN (NOT found.is_active) THEN 'inactive'::text
+            WHEN (found.tax_year <> posting.tax_year) THEN 'other_tax_year'::text
+            WHEN (found.value_usd IS NULL) THEN 'value_missing'::text
+            ELSE NULL::text
+        END AS missing_reason,
+    (found.value_usd = posted.value_usd) AS value_matches,
+    ((posted.land_value_usd IS NULL) OR COALESCE((found.land_value_usd = posted.land_value_usd), false)) AS land_matches,
+    ((posted.improvement_value_usd IS NULL) OR COALESCE((found.improvement_value_usd = posted.improvement_value_usd), false)) AS improvement_matches
+   FROM ((valuation.posted_value posted
+     JOIN valuation.posting posting ON (((posting.county = posted.county) AND (posting.id = posted.posting_id))))
+     LEFT JOIN LATERAL ( SELECT parcel.parcel_id,
+            parcel.is_active,
+            parcel.tax_year,
+            parcel.land_value_usd,
+            parcel.improvement_value_usd,
+                CASE posting.comes_back_as
+                    WHEN 'market_value_usd'::text THEN parcel.market_value_usd
+                    ELSE parcel.total_value_usd
+                END AS value_usd
+           FROM ingest.parcel_v1 parcel
+          WHERE ((parcel.county = posted.county) AND (parcel.parcel_id = posted.parcel_id))) found ON (true));
+
+-- Name: posting_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.posting_v1 AS
+ SELECT county,
+    id,
     run_id,
-    parcel_id,
+    promotion_id,
+    pair,
+    sequence,
     tax_year,
-    valuation_date,
-    model,
-    value_usd,
+    comes_back_as,
+    file_name,
+    sha256,
+    bytes,
+    parcels,
+    left_out,
+    total_value_usd,
     land_value_usd,
     improvement_value_usd,
-    low_usd,
-    high_usd,
-    confidence,
-    created_at
-   FROM valuation.parcel_value_v1
-  ORDER BY county, parcel_id, created_at DESC, run_id DESC;
+    posted_by,
+    posted_at
+   FROM valuation.posting;
+
+-- Name: promoted_override; Type: TABLE; Schema: valuation; Owner: -
+
+CREATE TABLE valuation.promoted_override (
+    county text NOT NULL,
+    promotion_id uuid NOT NULL,
+    override_id uuid NOT NULL
+);
+
+ALTER TABLE ONLY valuation.promoted_override FORCE ROW LEVEL SECURITY;
+
+-- Name: promotion_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.promotion_v1 AS
+ SELECT county,
+    id,
+    run_id,
+    status,
+    overrides,
+    requested_by,
+    requested_at,
+    request_reason,
+    decided_by,
+    decided_at,
+    decision_reason
+   FROM valuation.promotion;
 
 -- Name: refused_parcel; Type: TABLE; Schema: valuation; Owner: -
 
@@ -1251,6 +1563,65 @@ CREATE TABLE valuation.refused_parcel (
 );
 
 ALTER TABLE ONLY valuation.refused_parcel FORCE ROW LEVEL SECURITY;
+
+-- Name: refused_parcel_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.refused_parcel_v1 AS
+ SELECT county,
+    run_id,
+    parcel_id,
+    reason
+   FROM valuation.refused_parcel;
+
+-- Name: run_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.run_v1 AS
+ SELECT county,
+    run_id,
+    tax_year,
+    valuation_date,
+    model,
+    is_what_if,
+    parcels_valued,
+    parcels_refused,
+    parcels_flagged,
+    total_value_usd,
+    requested_by,
+    created_at,
+    code_version,
+    snapshot,
+    values_sha256,
+    prior_basis,
+    parameters,
+    model_card,
+    ( SELECT promotion.status
+           FROM valuation.promotion promotion
+          WHERE ((promotion.county = run.county) AND (promotion.run_id = run.run_id))
+          ORDER BY promotion.requested_at DESC, promotion.id DESC
+         LIMIT 1) AS promotion_status,
+    ( SELECT max(posting.posted_at) AS max
+           FROM valuation.posting posting
+          WHERE ((posting.county = run.county) AND (posting.run_id = run.run_id))) AS posted_at
+   FROM valuation.model_run run;
+
+-- Name: value_override_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.value_override_v1 AS
+ SELECT county,
+    id,
+    parcel_id,
+    tax_year,
+    value_usd,
+    land_value_usd,
+    reason,
+    run_id,
+    model_value_usd,
+    created_by,
+    created_at,
+    withdrawn_by,
+    withdrawn_at,
+    withdrawal_reason
+   FROM valuation.value_override;
 
 -- Name: inbox inbox_pkey; Type: CONSTRAINT; Schema: chassis; Owner: -
 
@@ -1407,6 +1778,11 @@ ALTER TABLE ONLY market.study
 ALTER TABLE ONLY reporting.report_run
     ADD CONSTRAINT report_run_pkey PRIMARY KEY (county, job_id);
 
+-- Name: decision decision_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
+
+ALTER TABLE ONLY valuation.decision
+    ADD CONSTRAINT decision_pkey PRIMARY KEY (county, job_id);
+
 -- Name: model_run model_run_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
 
 ALTER TABLE ONLY valuation.model_run
@@ -1417,10 +1793,35 @@ ALTER TABLE ONLY valuation.model_run
 ALTER TABLE ONLY valuation.parcel_value
     ADD CONSTRAINT parcel_value_pkey PRIMARY KEY (county, run_id, parcel_id);
 
+-- Name: posted_value posted_value_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
+
+ALTER TABLE ONLY valuation.posted_value
+    ADD CONSTRAINT posted_value_pkey PRIMARY KEY (county, posting_id, parcel_id);
+
+-- Name: posting posting_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
+
+ALTER TABLE ONLY valuation.posting
+    ADD CONSTRAINT posting_pkey PRIMARY KEY (county, id);
+
+-- Name: promoted_override promoted_override_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
+
+ALTER TABLE ONLY valuation.promoted_override
+    ADD CONSTRAINT promoted_override_pkey PRIMARY KEY (county, promotion_id, override_id);
+
+-- Name: promotion promotion_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
+
+ALTER TABLE ONLY valuation.promotion
+    ADD CONSTRAINT promotion_pkey PRIMARY KEY (county, id);
+
 -- Name: refused_parcel refused_parcel_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
 
 ALTER TABLE ONLY valuation.refused_parcel
     ADD CONSTRAINT refused_parcel_pkey PRIMARY KEY (county, run_id, parcel_id);
+
+-- Name: value_override value_override_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
+
+ALTER TABLE ONLY valuation.value_override
+    ADD CONSTRAINT value_override_pkey PRIMARY KEY (county, id);
 
 -- Name: inbox_received_at; Type: INDEX; Schema: chassis; Owner: -
 
@@ -1530,13 +1931,45 @@ CREATE INDEX study_newest ON market.study USING btree (county, created_at DESC);
 
 CREATE INDEX report_run_newest ON reporting.report_run USING btree (county, report, created_at DESC);
 
+-- Name: decision_run; Type: INDEX; Schema: valuation; Owner: -
+
+CREATE INDEX decision_run ON valuation.decision USING btree (county, run_id, decided_at);
+
 -- Name: model_run_newest; Type: INDEX; Schema: valuation; Owner: -
 
 CREATE INDEX model_run_newest ON valuation.model_run USING btree (county, created_at DESC);
 
+-- Name: parcel_value_flagged; Type: INDEX; Schema: valuation; Owner: -
+
+CREATE INDEX parcel_value_flagged ON valuation.parcel_value USING btree (county, run_id, parcel_id) WHERE (flags <> '{}'::text[]);
+
 -- Name: parcel_value_newest; Type: INDEX; Schema: valuation; Owner: -
 
 CREATE INDEX parcel_value_newest ON valuation.parcel_value USING btree (county, parcel_id, created_at DESC);
+
+-- Name: posting_promotion; Type: INDEX; Schema: valuation; Owner: -
+
+CREATE UNIQUE INDEX posting_promotion ON valuation.posting USING btree (county, promotion_id);
+
+-- Name: posting_run; Type: INDEX; Schema: valuation; Owner: -
+
+CREATE INDEX posting_run ON valuation.posting USING btree (county, run_id);
+
+-- Name: promotion_requested; Type: INDEX; Schema: valuation; Owner: -
+
+CREATE UNIQUE INDEX promotion_requested ON valuation.promotion USING btree (county, run_id) WHERE (status = 'requested'::text);
+
+-- Name: promotion_run; Type: INDEX; Schema: valuation; Owner: -
+
+CREATE INDEX promotion_run ON valuation.promotion USING btree (county, run_id, requested_at DESC);
+
+-- Name: value_override_active; Type: INDEX; Schema: valuation; Owner: -
+
+CREATE UNIQUE INDEX value_override_active ON valuation.value_override USING btree (county, parcel_id, tax_year) WHERE (withdrawn_at IS NULL);
+
+-- Name: value_override_newest; Type: INDEX; Schema: valuation; Owner: -
+
+CREATE INDEX value_override_newest ON valuation.value_override USING btree (county, created_at DESC, id DESC);
 
 -- Name: inbox county_only; Type: POLICY; Schema: chassis; Owner: -
 
@@ -1770,6 +2203,10 @@ CREATE POLICY county_only ON reporting.report_run USING (((county = current_sett
 
 ALTER TABLE reporting.report_run ENABLE ROW LEVEL SECURITY;
 
+-- Name: decision county_only; Type: POLICY; Schema: valuation; Owner: -
+
+CREATE POLICY county_only ON valuation.decision USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
 -- Name: model_run county_only; Type: POLICY; Schema: valuation; Owner: -
 
 CREATE POLICY county_only ON valuation.model_run USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
@@ -1778,9 +2215,33 @@ CREATE POLICY county_only ON valuation.model_run USING (((county = current_setti
 
 CREATE POLICY county_only ON valuation.parcel_value USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
 
+-- Name: posted_value county_only; Type: POLICY; Schema: valuation; Owner: -
+
+CREATE POLICY county_only ON valuation.posted_value USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: posting county_only; Type: POLICY; Schema: valuation; Owner: -
+
+CREATE POLICY county_only ON valuation.posting USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: promoted_override county_only; Type: POLICY; Schema: valuation; Owner: -
+
+CREATE POLICY county_only ON valuation.promoted_override USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: promotion county_only; Type: POLICY; Schema: valuation; Owner: -
+
+CREATE POLICY county_only ON valuation.promotion USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
 -- Name: refused_parcel county_only; Type: POLICY; Schema: valuation; Owner: -
 
 CREATE POLICY county_only ON valuation.refused_parcel USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: value_override county_only; Type: POLICY; Schema: valuation; Owner: -
+
+CREATE POLICY county_only ON valuation.value_override USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: decision; Type: ROW SECURITY; Schema: valuation; Owner: -
+
+ALTER TABLE valuation.decision ENABLE ROW LEVEL SECURITY;
 
 -- Name: model_run; Type: ROW SECURITY; Schema: valuation; Owner: -
 
@@ -1790,9 +2251,29 @@ ALTER TABLE valuation.model_run ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE valuation.parcel_value ENABLE ROW LEVEL SECURITY;
 
+-- Name: posted_value; Type: ROW SECURITY; Schema: valuation; Owner: -
+
+ALTER TABLE valuation.posted_value ENABLE ROW LEVEL SECURITY;
+
+-- Name: posting; Type: ROW SECURITY; Schema: valuation; Owner: -
+
+ALTER TABLE valuation.posting ENABLE ROW LEVEL SECURITY;
+
+-- Name: promoted_override; Type: ROW SECURITY; Schema: valuation; Owner: -
+
+ALTER TABLE valuation.promoted_override ENABLE ROW LEVEL SECURITY;
+
+-- Name: promotion; Type: ROW SECURITY; Schema: valuation; Owner: -
+
+ALTER TABLE valuation.promotion ENABLE ROW LEVEL SECURITY;
+
 -- Name: refused_parcel; Type: ROW SECURITY; Schema: valuation; Owner: -
 
 ALTER TABLE valuation.refused_parcel ENABLE ROW LEVEL SECURITY;
+
+-- Name: value_override; Type: ROW SECURITY; Schema: valuation; Owner: -
+
+ALTER TABLE valuation.value_override ENABLE ROW LEVEL SECURITY;
 
 -- Name: SCHEMA chassis; Type: ACL; Schema: -; Owner: -
 
@@ -2032,25 +2513,105 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE market.study TO terrafusion_market;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE reporting.report_run TO terrafusion_reporting;
 
+-- Name: TABLE decision; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT,INSERT ON TABLE valuation.decision TO terrafusion_valuation;
+
+-- Name: TABLE decision_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.decision_v1 TO terrafusion_reader;
+
 -- Name: TABLE model_run; Type: ACL; Schema: valuation; Owner: -
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE valuation.model_run TO terrafusion_valuation;
+GRANT SELECT,INSERT ON TABLE valuation.model_run TO terrafusion_valuation;
 
 -- Name: TABLE parcel_value; Type: ACL; Schema: valuation; Owner: -
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE valuation.parcel_value TO terrafusion_valuation;
+GRANT SELECT,INSERT ON TABLE valuation.parcel_value TO terrafusion_valuation;
 
 -- Name: TABLE parcel_value_v1; Type: ACL; Schema: valuation; Owner: -
 
 GRANT SELECT ON TABLE valuation.parcel_value_v1 TO terrafusion_reader;
 
+-- Name: TABLE promotion; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT,INSERT ON TABLE valuation.promotion TO terrafusion_valuation;
+
+-- Name: COLUMN promotion.status; Type: ACL; Schema: valuation; Owner: -
+
+GRANT UPDATE(status) ON TABLE valuation.promotion TO terrafusion_valuation;
+
+-- Name: COLUMN promotion.decided_by; Type: ACL; Schema: valuation; Owner: -
+
+GRANT UPDATE(decided_by) ON TABLE valuation.promotion TO terrafusion_valuation;
+
+-- Name: COLUMN promotion.decided_at; Type: ACL; Schema: valuation; Owner: -
+
+GRANT UPDATE(decided_at) ON TABLE valuation.promotion TO terrafusion_valuation;
+
+-- Name: COLUMN promotion.decision_reason; Type: ACL; Schema: valuation; Owner: -
+
+GRANT UPDATE(decision_reason) ON TABLE valuation.promotion TO terrafusion_valuation;
+
+-- Name: TABLE value_override; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT,INSERT ON TABLE valuation.value_override TO terrafusion_valuation;
+
+-- Name: COLUMN value_override.withdrawn_by; Type: ACL; Schema: valuation; Owner: -
+
+GRANT UPDATE(withdrawn_by) ON TABLE valuation.value_override TO terrafusion_valuation;
+
+-- Name: COLUMN value_override.withdrawn_at; Type: ACL; Schema: valuation; Owner: -
+
+GRANT UPDATE(withdrawn_at) ON TABLE valuation.value_override TO terrafusion_valuation;
+
+-- Name: COLUMN value_override.withdrawal_reason; Type: ACL; Schema: valuation; Owner: -
+
+GRANT UPDATE(withdrawal_reason) ON TABLE valuation.value_override TO terrafusion_valuation;
+
 -- Name: TABLE latest_value_v1; Type: ACL; Schema: valuation; Owner: -
 
 GRANT SELECT ON TABLE valuation.latest_value_v1 TO terrafusion_reader;
 
+-- Name: TABLE posted_value; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT,INSERT ON TABLE valuation.posted_value TO terrafusion_valuation;
+
+-- Name: TABLE posting; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT,INSERT ON TABLE valuation.posting TO terrafusion_valuation;
+
+-- Name: TABLE posted_parcel_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.posted_parcel_v1 TO terrafusion_reader;
+
+-- Name: TABLE posting_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.posting_v1 TO terrafusion_reader;
+
+-- Name: TABLE promoted_override; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT,INSERT ON TABLE valuation.promoted_override TO terrafusion_valuation;
+
+-- Name: TABLE promotion_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.promotion_v1 TO terrafusion_reader;
+
 -- Name: TABLE refused_parcel; Type: ACL; Schema: valuation; Owner: -
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE valuation.refused_parcel TO terrafusion_valuation;
+GRANT SELECT,INSERT ON TABLE valuation.refused_parcel TO terrafusion_valuation;
+
+-- Name: TABLE refused_parcel_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.refused_parcel_v1 TO terrafusion_reader;
+
+-- Name: TABLE run_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.run_v1 TO terrafusion_reader;
+
+-- Name: TABLE value_override_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.value_override_v1 TO terrafusion_reader;
 
 -- Name: DEFAULT PRIVILEGES FOR SEQUENCES; Type: DEFAULT ACL; Schema: gateway; Owner: -
 

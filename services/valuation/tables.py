@@ -1,7 +1,21 @@
 """The tables that the valuation service owns."""
 
-from sqlalchemy import Column, Date, DateTime, Double, Index, Integer, MetaData, Numeric, Table, Text, text
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 metadata = MetaData(schema="valuation")
 _now = text("now()")
@@ -19,6 +33,26 @@ model_run = Table(
     Column("parcels_valued", Integer, nullable=False),
     Column("parcels_refused", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("requested_by", Text),
+    Column(
+        "is_what_if",
+        Boolean,
+        nullable=False,
+        server_default=text("false"),
+        comment="made with factors: nobody's latest value until it is promoted",
+    ),
+    Column("parcels_flagged", Integer),
+    Column("total_value_usd", Numeric(18, 2)),
+    Column("prior_basis", Text, comment="prior_year or roll: what the values were laid beside"),
+    Column("code_version", Text),
+    Column(
+        "snapshot",
+        JSONB,
+        nullable=False,
+        server_default=text("'[]'::jsonb"),
+        comment="how far each pair had been read into the record",
+    ),
+    Column("values_sha256", Text, comment="digest of the values as they are stored, in their order"),
     Index("model_run_newest", "county", text("created_at DESC")),
 )
 
@@ -38,7 +72,14 @@ parcel_value = Table(
     Column("contributions", JSONB, nullable=False, comment="USD by model or feature, adding up to the value"),
     Column("comparables", JSONB, nullable=False, comment="ComparableSale of contracts/api/valuation.py"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("neighborhood", Text),
+    Column("use_code", Text),
+    Column("prior_value_usd", Numeric(14, 2)),
+    Column("model_value_usd", Numeric(14, 2), comment="as the model said, before factors and caps"),
+    Column("uncapped_value_usd", Numeric(14, 2), comment="after factors, before caps"),
+    Column("flags", ARRAY(Text), nullable=False, server_default=text("'{}'::text[]")),
     Index("parcel_value_newest", "county", "parcel_id", text("created_at DESC")),
+    Index("parcel_value_flagged", "county", "run_id", "parcel_id", postgresql_where=text("flags <> '{}'::text[]")),
 )
 
 refused_parcel = Table(
@@ -48,4 +89,109 @@ refused_parcel = Table(
     Column("run_id", UUID, primary_key=True),
     Column("parcel_id", Text, primary_key=True),
     Column("reason", Text, nullable=False),
+)
+
+value_override = Table(
+    "value_override",
+    metadata,
+    Column("county", Text, primary_key=True),
+    Column("id", UUID, primary_key=True, comment="the id of the job that entered it"),
+    Column("parcel_id", Text, nullable=False),
+    Column("tax_year", Integer, nullable=False),
+    Column("value_usd", Numeric(14, 2), nullable=False),
+    Column("land_value_usd", Numeric(14, 2)),
+    Column("reason", Text, nullable=False),
+    Column("run_id", UUID, comment="the newest value of the parcel when it was entered"),
+    Column("model_value_usd", Numeric(14, 2)),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("withdrawn_by", Text),
+    Column("withdrawn_at", DateTime(timezone=True)),
+    Column("withdrawal_reason", Text),
+    Index(
+        "value_override_active",
+        "county",
+        "parcel_id",
+        "tax_year",
+        unique=True,
+        postgresql_where=text("withdrawn_at IS NULL"),
+    ),
+    Index("value_override_newest", "county", text("created_at DESC"), text("id DESC")),
+)
+
+promotion = Table(
+    "promotion",
+    metadata,
+    Column("county", Text, primary_key=True),
+    Column("id", UUID, primary_key=True, comment="the id of the job that asked for it"),
+    Column("run_id", UUID, nullable=False),
+    Column("status", Text, nullable=False, server_default="requested"),
+    Column("overrides", Integer, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("request_reason", Text),
+    Column("decided_by", Text),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("decision_reason", Text),
+    Index("promotion_requested", "county", "run_id", unique=True, postgresql_where=text("status = 'requested'")),
+    Index("promotion_run", "county", "run_id", text("requested_at DESC")),
+)
+
+promoted_override = Table(
+    "promoted_override",
+    metadata,
+    Column("county", Text, primary_key=True),
+    Column("promotion_id", UUID, primary_key=True),
+    Column("override_id", UUID, primary_key=True),
+)
+
+posting = Table(
+    "posting",
+    metadata,
+    Column("county", Text, primary_key=True),
+    Column("id", UUID, primary_key=True, comment="the id of the job whose artifact the file is"),
+    Column("run_id", UUID, nullable=False),
+    Column("promotion_id", UUID, nullable=False),
+    Column("pair", Text, nullable=False),
+    Column("sequence", BigInteger, comment="how far the pair had been read when it was posted"),
+    Column("tax_year", Integer, nullable=False),
+    Column("layout", JSONB, nullable=False),
+    Column("comes_back_as", Text, nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("parcels", Integer, nullable=False),
+    Column("left_out", JSONB, nullable=False, comment="reasons by parcel"),
+    Column("total_value_usd", Numeric(18, 2), nullable=False),
+    Column("land_value_usd", Numeric(18, 2)),
+    Column("improvement_value_usd", Numeric(18, 2)),
+    Column("posted_by", Text, nullable=False),
+    Column("posted_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Index("posting_promotion", "county", "promotion_id", unique=True),
+    Index("posting_run", "county", "run_id"),
+)
+
+posted_value = Table(
+    "posted_value",
+    metadata,
+    Column("county", Text, primary_key=True),
+    Column("posting_id", UUID, primary_key=True),
+    Column("parcel_id", Text, primary_key=True),
+    Column("value_usd", Numeric(14, 2), nullable=False),
+    Column("land_value_usd", Numeric(14, 2), comment="null: the layout has no parts"),
+    Column("improvement_value_usd", Numeric(14, 2)),
+    Column("override_id", UUID),
+)
+
+decision = Table(
+    "decision",
+    metadata,
+    Column("county", Text, primary_key=True),
+    Column("job_id", UUID, primary_key=True),
+    Column("action", Text, nullable=False),
+    Column("run_id", UUID),
+    Column("parcel_id", Text),
+    Column("decided_by", Text, nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Index("decision_run", "county", "run_id", "decided_at"),
 )
