@@ -47,8 +47,11 @@ class Saying(Renewal):
             keys = [row["match_key"] for row in gone if row["entity"] == entity]
             await queries.forget_said(connection, county, pair, entity=entity, keys=keys)
         changed = {key for _, key in new} | {row["parcel_key"] for row in gone}
-        past = {r["matches"] for r in before.values() if r["entity"] == PARCEL and r["parcel_key"] in changed}
-        await queries.add_matches(connection, past | {self.pair.match.spelt(key) for key in changed})
+        for is_ours in (False, True):
+            mine = {key for key in changed if (key in self.origin.ours) == is_ours}
+            past = {r["matches"] for r in before.values() if r["entity"] == PARCEL and r["parcel_key"] in mine}
+            matches = past | {self.pair.match.spelt(key) for key in mine}
+            await queries.add_matches(connection, matches, is_ours=is_ours)
 
 
 def _parcel_key(one: Contribution) -> str:
@@ -68,10 +71,13 @@ async def contribute(unit: UnitOfWork, run: Run, county: County, *, is_whole: bo
     primary = await primary_run(connection, run, together)
     renewed = Renewed(0, 0)
     if primary is not None:
-        await queries.touch_matched(connection, run.county, primary.pair.pair, run.pair)
         renewal = Renewal(
             unit, primary, county, tells=True, batch_rows=batch_rows, together=together, told_by=run,
         )  # fmt: skip
+        await touched.forget(connection)
+        await queries.touch_matched(connection, run.county, primary.pair.pair, run.pair, is_ours=False)
+        renewal.foreign_places = await touched.last_places(connection)
+        await queries.touch_matched(connection, run.county, primary.pair.pair, run.pair, is_ours=True)
         renewed = await renewal.finish()
     await touched.finish(connection)
     unmatched = await hold_unmatched(unit, run.pair, run)
@@ -85,6 +91,7 @@ async def renew_one(unit: UnitOfWork, run: Run, county: County, parcel_id: str, 
     if primary is None:
         return Renewed(0, 0)
     await touched.prepare(unit.connection)
+    await touched.forget(unit.connection)
     await queries.touch_one(unit.connection, parcel_id)
     renewal = Renewal(
         unit, primary, county, tells=True, batch_rows=1, together=run.pair.together, told_by=run, parts=parts

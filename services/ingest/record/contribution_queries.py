@@ -77,24 +77,29 @@ async def touch_said(connection: Any, county: str, pair: str) -> None:
 
 async def prepare_matches(connection: Any) -> None:
     """A table for what a run has to be matched again."""
-    await connection.execute("CREATE TEMP TABLE IF NOT EXISTS touched_match (id text PRIMARY KEY) ON COMMIT DROP")
+    await connection.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS touched_match (id text PRIMARY KEY, is_ours boolean NOT NULL) ON COMMIT DROP"
+    )
     await connection.execute("TRUNCATE touched_match")
 
 
-async def add_matches(connection: Any, matches: Collection[str]) -> None:
-    """Parcels of the record that are known by these are to be renewed."""
+async def add_matches(connection: Any, matches: Collection[str], *, is_ours: bool) -> None:
+    """Parcels of the record that are known by these are to be renewed; ours only if nothing else has changed them."""
     await connection.execute(
-        "INSERT INTO touched_match SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", sorted(matches)
-    )
+        "INSERT INTO touched_match AS m SELECT unnest($1::text[]), $2 ON CONFLICT (id) DO UPDATE"
+        " SET is_ours = m.is_ours AND excluded.is_ours",
+        sorted(matches), is_ours,
+    )  # fmt: skip
 
 
-async def touch_matched(connection: Any, county: str, primary: str, pair: Pair) -> None:
-    """Make the touched parcels those of the record that are to be renewed."""
-    await connection.execute("TRUNCATE touched_parcel, touched_sale; ANALYZE touched_match")
+async def touch_matched(connection: Any, county: str, primary: str, pair: Pair, *, is_ours: bool) -> None:
+    """Touch the parcels of the record that are to be renewed, for our own values alone or for anything else."""
+    await connection.execute("ANALYZE touched_match")
     await connection.execute(
         "INSERT INTO touched_parcel (id) SELECT DISTINCT e.parcel_id FROM ingest.parcel e JOIN touched_match m"
-        f" ON m.id = {known_by(pair)} WHERE {_PAIR} AND is_current ORDER BY 1",
-        county, primary, pair.match.ignore,
+        f" ON m.id = {known_by(pair)} WHERE {_PAIR} AND is_current AND m.is_ours = $4 ORDER BY 1"
+        " ON CONFLICT DO NOTHING",
+        county, primary, pair.match.ignore, is_ours,
     )  # fmt: skip
 
 
@@ -199,8 +204,7 @@ async def decide_conflict(connection: Any, county: str, conflict_id: UUID, *, ch
 
 
 async def touch_one(connection: Any, parcel_id: str) -> None:
-    """Touch one parcel and nothing else."""
-    await connection.execute("TRUNCATE touched_parcel, touched_sale")
+    """Touch one parcel more."""
     await connection.execute("INSERT INTO touched_parcel (id) VALUES ($1)", parcel_id)
 
 

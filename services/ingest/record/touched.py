@@ -113,6 +113,11 @@ def _but_for_later(row: str, marks: Mapping[str, OriginMark] | None) -> str:
     )
 
 
+async def forget(connection: Any) -> None:
+    """Nothing is touched."""
+    await connection.execute("TRUNCATE touched_parcel, touched_sale")
+
+
 async def last_places(connection: Any) -> tuple[int, int]:
     """The places of the parcel and of the sale that were touched last."""
     row = await connection.fetchrow(
