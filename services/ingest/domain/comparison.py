@@ -24,10 +24,14 @@ class Difference:
 
 @dataclass
 class FieldCount:
-    """What the comparison of a field came to; `difference_sum` is right less left, of numbers."""
+    """What the comparison of a field came to, of every parcel that both have: compared = equal + differing.
+
+    Of the equal ones `empty` are those of which neither says anything; `difference_sum` is right less left, of numbers.
+    """
 
     compared: int = 0
     equal: int = 0
+    empty: int = 0
     differing: int = 0
     only_left: int = 0
     only_right: int = 0
@@ -71,10 +75,12 @@ class Comparison:
         return {"parcels": self.parcels, "fields": {name: count.to_dict() for name, count in self.fields.items()}}
 
     def _count(self, name: str, count: FieldCount, parcel_id: str, left: Any, right: Any) -> bool:
-        """Whether the two say the same; two that say nothing are not compared."""
-        if left is None and right is None:
-            return True
+        """Whether the two say the same, or both nothing."""
         count.compared += 1
+        if left is None and right is None:
+            count.equal += 1
+            count.empty += 1
+            return True
         is_number = fields.PARCEL.get(name) in {fields.MONEY, fields.NUMBER} and left is not None and right is not None
         if left is not None and right is not None and agree(left, right, self.tolerances.get(name, 0)):
             count.equal += 1

@@ -19,7 +19,9 @@ def test_every_parcel_and_field_is_counted_once(pairs: list[tuple[Any, Any]]) ->
     assert sum(comparison.parcels[name] for name in ("compared", "only_left", "only_right")) == len(rows)
     assert comparison.parcels["compared"] == comparison.parcels["equal"] + comparison.parcels["differing"]
     for name, count in comparison.fields.items():
-        assert count.compared == count.equal + count.differing
+        assert comparison.parcels["compared"] == count.compared == count.equal + count.differing
+        both = [(left[name], right[name]) for _, left, right in rows if left is not None and right is not None]
+        assert count.empty == both.count((None, None))
         assert count.differing == len([one for one in found if one.field == name])
     sums = [one for one in found if one.field == "total_value_usd" and None not in (one.left, one.right)]
     expected = sum(one.right - one.left for one in sums)
