@@ -177,6 +177,8 @@ class Reading:
         except BaseException as error:
             intake.abort(error)
             raise
+        finally:
+            intake.close()
         self._count([work for work in works if work.mode is not None], idle, facts)
 
     def _count(self, works: "list[_TableReading]", idle: set[str], facts: SourceFacts) -> None:

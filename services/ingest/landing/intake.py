@@ -1,10 +1,11 @@
-"""Reads the source in a thread of its own and hands its batches to the stage, a block ahead of it."""
+"""Reads the source in a thread, prepares blocks in another and stages them from the loop, each a little ahead."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import polars as pl
@@ -17,6 +18,7 @@ from services.ingest.domain.rows import KEY, Hmac, normalise
 from services.ingest.landing.block import Block, Sight, held_block, prepare
 from services.ingest.landing.known import load_known
 from services.ingest.landing.placing import key_parts, places
+from services.ingest.landing.preparation import WAIT_SECONDS, Preparation
 from services.ingest.landing.stage import Arrived, Stage, TableStage
 from services.ingest.operation.gentle import GentleSource
 from services.ingest.readers.batch import KEYLESS, Batch, Range
@@ -27,8 +29,6 @@ ASKED_KEYS = 2_000
 Held = tuple[str, list[str | None] | None]
 """A key in our spelling, and as the source gave it."""
 
-WAIT_SECONDS = 3_600
-"""A loop that is gone must not keep the reading thread for ever."""
 Answer = TypeVar("Answer")
 
 
@@ -65,18 +65,21 @@ class Intake:
     today: date
     told: Told
     hmac: Hmac | None = None
-    _pending: "Future[None] | None" = field(default=None)
+    _preparation: Preparation = field(default_factory=Preparation)
+    _is_open: bool = False
+    _pending: "Future[None] | None" = None
+    """What the loop is staging; these two are of the preparing thread."""
 
     def take(self, staging: TableStage, batches: Iterable[Batch]) -> None:
         """Stage what a reader yields; what it yields next is read while the last is compared."""
         sight = self._sight(staging)
         for batch in batches:
             if batch.gap is not None or batch.stalled is not None:
-                self._settle()
+                self._drain()
                 self.loop.do(self.told.batch(staging.table, batch))
             self._stage(sight, staging, batch.blocks, _arrived(sight, batch))
             self.source.pace.between_batches()
-        self._settle()
+        self._drain()
 
     def ask_again(self, staging: TableStage, keys: Sequence[Held], position: dict[str, Any]) -> None:
         """Read rows again by their keys: those in quarantine may be good by now, or gone.
@@ -90,7 +93,7 @@ class Intake:
             values = [tuple(spelt) if spelt is not None else key_parts(key) for key, spelt in part]
             blocks = self.source.read_keyed(table, table.key, values, years=staging.years)
             self._stage(self._sight(staging), staging, blocks, Arrived(asked=asked, position=position, is_done=True))
-        self._settle()
+        self._drain()
 
     def ask_linked(self, staging: TableStage, parcels: Sequence[str], position: dict[str, Any]) -> None:
         """Read the rows of parcels again that came into the scope or left it."""
@@ -102,7 +105,7 @@ class Intake:
             blocks = self.source.read_keyed(table, columns, values, years=staging.years)
             arrived = Arrived(link="parcel_id", values=asked, position=position, is_done=True)
             self._stage(self._sight(staging), staging, blocks, arrived)
-        self._settle()
+        self._drain()
 
     def ask_chosen(
         self, staging: TableStage, columns: tuple[str, ...], values: Sequence[Key], position: dict[str, Any]
@@ -112,7 +115,7 @@ class Intake:
         asked = tuple("/".join(escaped(part) for part in value) for value in values)
         arrived = Arrived(asked=asked if columns == staging.table.key else (), position=position, is_done=True)
         self._stage(self._sight(staging), staging, blocks, arrived)
-        self._settle()
+        self._drain()
 
     def place(self, staging: TableStage, position: dict[str, Any]) -> None:
         """Find the ranges of new rows that were not read in one; call it once the table is read."""
@@ -129,27 +132,47 @@ class Intake:
 
     def abort(self, error: BaseException) -> None:
         """Undo the batch that is open."""
+        self._preparation.close()
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.exception(timeout=WAIT_SECONDS)
         self.loop.do(self.stage.abort(error))
 
+    def close(self) -> None:
+        """Let the preparing thread go."""
+        self._preparation.close()
+
     def _stage(self, sight: Sight, staging: TableStage, blocks: Iterator[pl.DataFrame], arrived: Arrived) -> None:
-        place, is_open = 0, False
+        place = 0
         for raw in blocks:
-            block = prepare(sight, raw, place=place, is_log=arrived.is_log)
+            self._preparation.put(partial(self._add, sight, raw, place=place, is_log=arrived.is_log))
             place += raw.height
-            self._settle()
-            if not is_open:
-                self.loop.do(self.stage.begin())
-                is_open = True
-            self._pending = self.loop.start(self.stage.add(block))
-        self._settle()
-        if not is_open:
-            self.loop.do(self.stage.begin())
-        if unreadable := self.source.take_unreadable(sight.table.name):
+        unreadable = self.source.take_unreadable(sight.table.name)
+        self._preparation.put(partial(self._finish, sight, staging, arrived, unreadable=unreadable))
+
+    def _add(self, sight: Sight, raw: pl.DataFrame, *, place: int, is_log: bool) -> None:
+        block = prepare(sight, raw, place=place, is_log=is_log)
+        self._open()
+        self._pending = self.loop.start(self.stage.add(block))
+
+    def _finish(self, sight: Sight, staging: TableStage, arrived: Arrived, *, unreadable: Sequence[Key]) -> None:
+        self._open()
+        if unreadable:
             self.loop.do(self.stage.add(_unreadable(sight, unreadable)))
         self._pending = self.loop.start(self.stage.finish(staging, arrived))
+        self._is_open = False
+
+    def _open(self) -> None:
+        """The batch's transaction, once what was begun before is done."""
+        self._settle()
+        if not self._is_open:
+            self.loop.do(self.stage.begin())
+            self._is_open = True
+
+    def _drain(self) -> None:
+        """Wait until all that was read is staged."""
+        self._preparation.put(self._settle)
+        self._preparation.drain()
 
     def _settle(self) -> None:
         """Wait for what was begun last."""
