@@ -5,7 +5,16 @@ import subprocess
 import sys
 from typing import Any
 
-BENCHMARKS = (["submit_jobs"], ["submit_jobs", "--sampled", "0.05"], ["job_round_trip"], ["full_sync"])
+BENCHMARKS = (
+    ["submit_jobs"],
+    ["submit_jobs", "--sampled", "0.05"],
+    ["job_round_trip"],
+    ["full_sync"],
+    ["unchanged_sync"],
+    ["idle_tables"],
+    ["commit_to_nats"],
+    ["sync_memory"],
+)
 
 
 def main() -> int:
