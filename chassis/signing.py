@@ -23,13 +23,12 @@ class Signer:
     """
 
     def __init__(self, secret: str) -> None:
-        seed = HKDF(algorithm=SHA256(), length=32, salt=None, info=_PURPOSE).derive(secret.encode())
-        self._key = Ed25519PrivateKey.from_private_bytes(seed)
+        self._key = Ed25519PrivateKey.from_private_bytes(derived_key(secret, _PURPOSE))
 
     @classmethod
     def of(cls, secret: str) -> Self | None:
         """The key; null where there is no secret that deserves the name."""
-        return cls(secret) if len(secret) >= MINIMUM_SECRET_CHARACTERS else None
+        return cls(secret) if deserves_the_name(secret) else None
 
     @property
     def public_key(self) -> str:
@@ -39,6 +38,16 @@ class Signer:
     def sign(self, document: dict[str, Any]) -> str:
         """Base64 of the signature of the document in its canonical form."""
         return base64.b64encode(self._key.sign(canonical(document))).decode()
+
+
+def deserves_the_name(secret: str) -> bool:
+    """Whether a secret is long enough to be one."""
+    return len(secret) >= MINIMUM_SECRET_CHARACTERS
+
+
+def derived_key(secret: str, purpose: bytes) -> bytes:
+    """32 bytes for one purpose by HKDF-SHA256 (RFC 5869): keys of several purposes say nothing of each other."""
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=purpose).derive(secret.encode())
 
 
 def canonical(document: dict[str, Any]) -> bytes:

@@ -34,7 +34,7 @@ from services.ingest.readers.chunk import ChunkSize
 from services.ingest.readers.idle import changed_tables
 from services.ingest.readers.reading import Mode, read_table
 from services.ingest.runs import OpenRun, Seen
-from services.ingest.settings import source_url
+from services.ingest.settings import require_personal_key, source_url
 from services.ingest.sources.opening import open_source
 from services.ingest.sources.source import Bounds, Catalog, Digest, Key, SourceFacts
 
@@ -86,11 +86,12 @@ class Reading:
         """Read everything that is asked for.
 
         Raises:
-            PermanentError: `mapping_…` where the mapping never fitted; `working_year_unknown`, `table_unknown`, and as
-                sources, readers and leases.
+            PermanentError: `table_unknown`, `personal_key_missing`; `mapping_…` where the mapping never fitted;
+                `working_year_unknown`, and as sources, readers and leases.
             TransientError: as sources and leases.
         """
         tables = self._needed()
+        self.hmac = require_personal_key(self.pair)
         with open_source(self.pair, source_url(self.pair.pair)) as raw:
             pace = pace_of(self.job, self.pair.following)
             source = GentleSource(raw, county=self.county, pair=self.pair.pair, pace=pace)
@@ -159,7 +160,7 @@ class Reading:
     def _read_tables(self, tables: list[SourceTable], catalog: Catalog, facts: SourceFacts) -> None:
         run = self.opened.run
         stage = Stage(self.job.database, self.lease, run.run_id, run.sequence)
-        intake = Intake(self.pair, self.source, stage, self.loop, self.today, self.noticing, hmac=None)
+        intake = Intake(self.pair, self.source, stage, self.loop, self.today, self.noticing, hmac=self.hmac)
         followed = [table for table in tables if not self._is_halted(table.name)]
         past = self.loop.do(self._past(followed))
         works = [

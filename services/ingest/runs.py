@@ -15,6 +15,7 @@ from contracts.mapping import Pair, SourceTable
 from services.ingest import pair_queries
 from services.ingest.domain.envelopes import Run
 from services.ingest.leases import Lease
+from services.ingest.settings import has_codes, personal_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,11 @@ def rules_digest(pair: Pair, county: County) -> str:
 
 
 def table_rules(pair: Pair, table: SourceTable) -> str:
-    """What a table's rows are landed by: where it changed, the table is read as a whole."""
+    """What a table's rows are landed by, the key of personal codes too: where it changed, it is read as a whole."""
     scope = pair.table_by_name[pair.scope] if pair.scope else None
-    return _digest(table.model_dump_json(exclude={"reader"}) + (scope.model_dump_json() if scope else ""))
+    key = personal_key() if has_codes(table) else None
+    parts = (table.model_dump_json(exclude={"reader"}), scope.model_dump_json() if scope else "", key.id if key else "")
+    return _digest("".join(parts))
 
 
 def _digest(text: str) -> str:

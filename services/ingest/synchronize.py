@@ -30,8 +30,8 @@ async def synchronize(job: RunningJob, pair: Pair, parameters: SyncParameters) -
     """Brings the record to what the source says; all of it or nothing.
 
     Raises:
-        PermanentError: `mapping_…`, `source_not_configured`, `empty_read`, `approval_required`, `table_unknown`,
-            `tables_not_loaded`, `pair_paused`.
+        PermanentError: `mapping_…`, `source_not_configured`, `personal_key_missing`, `empty_read`, `approval_required`,
+            `table_unknown`, `tables_not_loaded`, `pair_paused`.
         TransientError: `source_unavailable`, `pair_busy`.
     """
     started = time.monotonic()

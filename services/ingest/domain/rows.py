@@ -86,8 +86,10 @@ def _shown(table: SourceTable, rows: pl.DataFrame, name: str, hmac: Hmac | None)
     treatment = table.personal_as.get(name, "mask")
     if treatment == "drop":
         return pl.lit(None, dtype=pl.String)
-    if treatment == "hmac" and hmac is not None:
-        return pl.lit(rows[name].map_elements(hmac, return_dtype=pl.String))
+    if treatment == "hmac":
+        if hmac is None:
+            raise ValueError(f"there is no key to make codes of {table.name}.{name}")
+        return pl.lit(rows[name].cast(pl.String).map_elements(hmac, return_dtype=pl.String))
     return pl.when(pl.col(name).is_not_null()).then(pl.lit(MASK))
 
 

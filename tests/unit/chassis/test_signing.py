@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.signing import Signer, canonical, fingerprint, is_signed
+from chassis.signing import Signer, canonical, derived_key, deserves_the_name, fingerprint, is_signed
 
 SECRET = "a secret of more than thirty-two characters"
 SCALARS = st.none() | st.booleans() | st.integers() | st.text()
@@ -51,3 +51,10 @@ def test_numbers_with_a_fraction_are_refused(document: dict[str, Any]) -> None:
 def test_a_short_secret_signs_nothing() -> None:
     assert Signer.of(secrets.token_hex(15)) is None
     assert Signer.of(secrets.token_hex(16)) is not None
+
+
+def test_keys_of_several_purposes_say_nothing_of_each_other() -> None:
+    one, other = derived_key(SECRET, b"one"), derived_key(SECRET, b"other")
+    assert len({one, other, derived_key(SECRET + ".", b"one")}) == 3
+    assert (len(one), one) == (32, derived_key(SECRET, b"one"))
+    assert [deserves_the_name("x" * length) for length in (0, 31, 32)] == [False, False, True]
