@@ -1,6 +1,6 @@
 """Resident memory of the ingest process at its highest: a table loaded, all of its rows changed at once, verified.
 
-Each run is a process of its own; its memory is what the kernel noted at most (`ru_maxrss`), and samples from outside
+Each run is a process of its own; its memory is what the kernel noted of it at most, and samples from outside
 beside it. The table has twelve columns and every row of it becomes a parcel. The goal is for five million rows
 (`--rows 5000000`, which takes long); fewer show that it does not grow with them. Prints one JSON document.
 """

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import psutil
 
 from chassis.database import Database
 from chassis.settings import REPOSITORY
+from tests.support.measured_run import peak_mb
 from tests.support.sync_jobs import SyncBench
 
 _SAMPLE_SECONDS = 0.25
@@ -67,14 +67,13 @@ async def _run(*arguments: str) -> dict[str, Any]:
     job = await bench.run(mode)
     seconds = time.perf_counter() - started
     await database.close()
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "mode": mode,
         "status": job["status"],
         "error": job["error"],
         "result": job["result"],
         "seconds": round(seconds, 1),
-        "peak_mb": round(peak_mb, 1),
+        "peak_mb": round(peak_mb(), 1),
     }
 
 

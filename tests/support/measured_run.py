@@ -48,10 +48,10 @@ async def _run(*arguments: str) -> Measured:
     operation = await bench.fetch("SELECT rows_read FROM ingest.sync_operation WHERE id = $1", bench.jobs[-1])
     await database.close()
     assert job["status"] == "succeeded", job["error"]
-    return Measured(job["status"], job["result"]["changes"], operation[0]["rows_read"], _peak_mb())
+    return Measured(job["status"], job["result"]["changes"], operation[0]["rows_read"], peak_mb())
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """Of this program alone: what `getrusage` says is inherited from the process that started it."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
