@@ -15,6 +15,7 @@ from contracts.following import Following, ReaderName
 from contracts.pairs import Match, OriginMark, PairRole
 from contracts.quarantine import QuarantineRule
 from contracts.subjects import COUNTY_PATTERN
+from contracts.value_file import ValueFileLayout
 
 Scalar = str | int | float | bool
 
@@ -328,6 +329,9 @@ class Pair(Section):
     snapshot_events: bool = Field(default=False, description="publish an `r` envelope per row of the first load")
     tables: tuple[SourceTable, ...] = Field(min_length=1)
     entities: Entities
+    value_file: ValueFileLayout = Field(
+        default=ValueFileLayout(), description="of the primary pair: how approved values are written for its import"
+    )
     _together: "Together" = PrivateAttr(default_factory=lambda: Together())  # noqa: PLW0108 it is defined below
 
     @property

@@ -2,27 +2,39 @@
 
 from datetime import date
 from typing import Literal, Self
+from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from contracts.api.base import Answer, Request
+from contracts.api.valuation_runs import (
+    OverrideEntry,
+    PriorBasis,
+    ReviewLimits,
+    ValuationMode,
+    ValueCap,
+    ValueFactor,
+)
 
 ModelName = Literal["blend", "comparables", "hedonic", "boosting"]
 PropertyKind = Literal["improved_residential", "vacant_land", "other"]
 
 
 class ValuationScope(Request):
-    """Which parcels: exactly one of a list of parcels, a list of neighbourhoods, or all."""
+    """Which parcels: exactly one of a list of parcels, of neighbourhoods, of beginnings of use codes, or all."""
 
     parcel_ids: list[str] | None = Field(default=None, min_length=1, max_length=100_000)
     neighborhoods: list[str] | None = Field(default=None, min_length=1, max_length=10_000)
+    use_codes: list[str] | None = Field(
+        default=None, min_length=1, max_length=1_000, description="a use class: codes that begin so"
+    )
     all: Literal[True] | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
-        given = [self.parcel_ids, self.neighborhoods, self.all]
+        given = [self.parcel_ids, self.neighborhoods, self.use_codes, self.all]
         if sum(choice is not None for choice in given) != 1:
-            raise ValueError('give exactly one of "parcel_ids", "neighborhoods" and "all": true')
+            raise ValueError('give exactly one of "parcel_ids", "neighborhoods", "use_codes" and "all": true')
         return self
 
 
@@ -33,11 +45,53 @@ class ValuationParameters(Request):
     Without `valuation_date`, 1 January of the tax year. No sale after the valuation date is used.
     """
 
-    scope: ValuationScope
+    mode: ValuationMode = "value"
+    scope: ValuationScope | None = Field(default=None, validate_default=True, description="of `value`; needed there")
     tax_year: int | None = Field(default=None, ge=1900, le=2200)
     valuation_date: date | None = None
     model: ModelName = "blend"
     comparables: int = Field(default=5, ge=1, le=30, description="comparable sales stored with each parcel")
+    factors: list[ValueFactor] = Field(default_factory=list, max_length=1_000, description="what if")
+    caps: list[ValueCap] = Field(default_factory=list, max_length=1_000, description="year-over-year limits")
+    prior_value: PriorBasis | None = Field(
+        default=None, description="null: the year before where the scope has such values, else the roll's"
+    )
+    review: ReviewLimits = ReviewLimits()
+    run_id: UUID | None = Field(default=None, description="of `promote` and `post`")
+    promotion_id: UUID | None = Field(default=None, description="of `approve` and `reject`")
+    override: OverrideEntry | None = Field(default=None, description="of `override`")
+    override_id: UUID | None = Field(default=None, description="of `withdraw`")
+    reason: str | None = Field(default=None, max_length=500, description="why, for the history")
+
+    @field_validator("scope")
+    @classmethod
+    def _is_given_to_value(cls, scope: ValuationScope | None, info: ValidationInfo) -> ValuationScope | None:
+        if scope is None and info.data.get("mode", "value") == "value":
+            raise ValueError("a valuation needs a scope")
+        return scope
+
+    @model_validator(mode="after")
+    def _says_what_its_mode_needs(self) -> Self:
+        needed = {
+            "promote": "run_id",
+            "post": "run_id",
+            "approve": "promotion_id",
+            "reject": "promotion_id",
+            "override": "override",
+            "withdraw": "override_id",
+        }
+        name = needed.get(self.mode)
+        if name is not None and getattr(self, name) is None:
+            raise ValueError(f"{self.mode} needs {name}")
+        if self.mode != "value" and (self.scope or self.factors or self.caps):
+            raise ValueError(f"scope, factors and caps belong to a valuation, not to {self.mode}")
+        return self
+
+    @property
+    def parcels(self) -> ValuationScope:
+        """The scope of a `value` job, which always has one."""
+        assert self.scope is not None
+        return self.scope
 
 
 class ComparableSale(Answer):

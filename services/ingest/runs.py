@@ -43,9 +43,9 @@ class OpenRun:
 
 def rules_digest(pair: Pair, county: County) -> str:
     """What the record is made by: where the mapping or the county file changed, everything is built anew."""
-    following = {"following", "reader"}
+    elsewhere = {"following", "reader", "value_file"}
     together = pair.together.rules if pair.role == "primary" else ""
-    return _digest(pair.model_dump_json(exclude=following) + county.model_dump_json() + together)
+    return _digest(pair.model_dump_json(exclude=elsewhere) + county.model_dump_json() + together)
 
 
 def table_rules(pair: Pair, table: SourceTable) -> str:

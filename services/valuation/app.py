@@ -2,8 +2,18 @@
 
 from chassis.service import Service
 from chassis.settings import ServiceSettings
-from services.valuation.comparables_query import subscribe
+from contracts.events.valuation import VALUATION_EVENTS
+from services.valuation import comparables_query, comparison_query
 from services.valuation.handlers import router
 
-service = Service("valuation", router=router, settings=ServiceSettings(), subscribe=subscribe)
+
+def subscribe(service: Service) -> None:
+    """What is asked and answered at once."""
+    comparables_query.subscribe(service)
+    comparison_query.subscribe(service)
+
+
+service = Service(
+    "valuation", router=router, settings=ServiceSettings(), publishes=VALUATION_EVENTS, subscribe=subscribe
+)
 app = service.app()

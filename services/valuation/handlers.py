@@ -1,11 +1,11 @@
 """What the valuation service does when it is asked."""
 
-import csv
-import io
-import json
 import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,11 +13,14 @@ import numpy as np
 from chassis.errors import PermanentError
 from chassis.jobs import JobRouter, RunningJob
 from contracts.api.valuation import ValuationParameters
-from services.valuation import queries
-from services.valuation.domain.mass import CountyModel, ValuedParcels, fit_county, value_parcels
+from contracts.api.valuation_runs import ValuationMode
+from services.valuation import deciding, queries
+from services.valuation.domain.mass import CountyModel, fit_county, value_parcels
 from services.valuation.domain.model_card import count_reasons, holdout, model_card
 from services.valuation.domain.properties import Properties, properties
 from services.valuation.evidence import Evidence, coded_refusals, read_evidence, use_codes
+from services.valuation.posting import post
+from services.valuation.run_plan import RunPlan, ValueLines, read_plan
 
 router = JobRouter()
 BATCH_PARCELS = 2_000
@@ -29,16 +32,26 @@ class Outcome:
 
     evidence: Evidence
     model: CountyModel
+    plan: RunPlan
+    lines: ValueLines = field(default_factory=ValueLines)
     valued: int = 0
     total_value_usd: float = 0.0
+    flags: Counter[str] = field(default_factory=Counter)
+    flagged: int = 0
     refused: dict[str, str] = field(default_factory=dict)
 
 
 @router.job("valuation", parameters=ValuationParameters)
+async def run_valuation(job: RunningJob, parameters: ValuationParameters) -> None:
+    """Values parcels, or does what a person decides of values: promotes, overrides, posts."""
+    with coded_refusals():
+        await _DOES[parameters.mode](job, parameters)
+
+
 async def value_scope(job: RunningJob, parameters: ValuationParameters) -> None:
     """Value parcels from time-adjusted sales, with comparables, intervals and reasons for what has no value."""
-    with coded_refusals(), tempfile.TemporaryFile(prefix="valuation-") as values:
-        evidence, parcels = await _read(job, parameters)
+    with tempfile.TemporaryFile(prefix="valuation-") as values:
+        evidence, parcels, plan = await _read(job, parameters)
         await job.progress(0, len(parcels), "parcels", "fitting the models")
         model = await job.compute(
             fit_county,
@@ -48,51 +61,48 @@ async def value_scope(job: RunningJob, parameters: ValuationParameters) -> None:
             comparables=parameters.comparables,
             valuation_date=evidence.valuation_date,
         )
-        outcome = Outcome(evidence, model)
+        outcome = Outcome(evidence, model, plan)
         await _value(job, outcome, parcels, values)
         _refuse_unknown(outcome, parameters, parcels)
         await _complete(job, parameters, outcome, values)
 
 
-async def _read(job: RunningJob, parameters: ValuationParameters) -> tuple[Evidence, Properties]:
+async def _read(job: RunningJob, parameters: ValuationParameters) -> tuple[Evidence, Properties, RunPlan]:
     county = job.county_file
     async with job.database.read(job.county) as connection:
-        frame = await queries.read_parcels(connection, job.county, parameters.scope)
+        frame = await queries.read_parcels(connection, job.county, parameters.parcels)
         if not frame.height:
             raise PermanentError("no_parcels_in_scope", "no active parcel is in the scope")
         evidence = await read_evidence(
             connection, county, tax_year=parameters.tax_year, valuation_date=parameters.valuation_date
         )
-    return evidence, properties(frame, use_codes=use_codes(county))
+        plan = await read_plan(connection, job.county, parameters, tax_year=evidence.tax_year)
+    return evidence, properties(frame, use_codes=use_codes(county)), plan
 
 
 async def _value(job: RunningJob, outcome: Outcome, parcels: Properties, values: BinaryIO) -> None:
     """Value batch by batch, so that memory stays bounded and the job can stop between batches."""
     for start in range(0, len(parcels), BATCH_PARCELS):
         batch = parcels.take(np.arange(start, min(start + BATCH_PARCELS, len(parcels))))
-        valued = await job.compute(_value_batch, job, outcome.model, batch, values)
-        outcome.valued += len(valued.values)
-        outcome.total_value_usd += sum(row["value_usd"] for row in valued.values)
-        outcome.refused |= valued.refused
+        await job.compute(_value_batch, outcome, batch, values)
         await job.progress(start + len(batch), len(parcels), "parcels", "valuing")
     values.seek(0)
 
 
-def _value_batch(job: RunningJob, model: CountyModel, batch: Properties, values: BinaryIO) -> ValuedParcels:
-    valued = value_parcels(model, batch)
-    text = io.StringIO()
-    lines = csv.writer(text)
-    for row in valued.values:
-        known = {**row, "county": job.county, "run_id": job.id}
-        known |= {name: json.dumps(row[name]) for name in ("contributions", "comparables")}
-        lines.writerow(known[name] for name in queries.VALUE_COLUMNS)
-    values.write(text.getvalue().encode())
-    return valued
+def _value_batch(outcome: Outcome, batch: Properties, values: BinaryIO) -> None:
+    valued = value_parcels(outcome.model, batch)
+    rows = outcome.plan.finish(valued.values)
+    values.write(outcome.lines.encode(rows))
+    outcome.valued += len(rows)
+    outcome.total_value_usd += sum(row["value_usd"] for row in rows)
+    outcome.flags.update(flag for row in rows for flag in row["flags"])
+    outcome.flagged += sum(bool(row["flags"]) for row in rows)
+    outcome.refused |= valued.refused
 
 
 def _refuse_unknown(outcome: Outcome, parameters: ValuationParameters, parcels: Properties) -> None:
     """A parcel that was asked for and is not in the record is listed, not forgotten."""
-    asked = set(parameters.scope.parcel_ids or ())
+    asked = set(parameters.parcels.parcel_ids or ())
     outcome.refused |= dict.fromkeys(sorted(asked - set(parcels.parcel_id.tolist())), "parcel_unknown")
 
 
@@ -108,10 +118,14 @@ async def _complete(job: RunningJob, parameters: ValuationParameters, outcome: O
         "model_card": card,
         "parcels_valued": outcome.valued,
         "parcels_refused": len(outcome.refused),
+        "parcels_flagged": outcome.flagged,
+        "total_value_usd": round(outcome.total_value_usd, 2),
+        "values_sha256": outcome.lines.sha256,
+        **outcome.plan.stamps(parameters, requested_by=job.requested_by),
     }
     async with job.completing(result=_summary(parameters, outcome)) as unit:
         await queries.save_run(unit.connection, job.county, run)
-        await queries.save_values(unit.connection, job.county, values)
+        await queries.save_values(unit.connection, job.county, job.id, values)
         await queries.save_refusals(unit.connection, job.county, job.id, outcome.refused)
 
 
@@ -127,4 +141,20 @@ def _summary(parameters: ValuationParameters, outcome: Outcome) -> dict[str, Any
         "sales_refused": evidence.refused,
         "holdout": holdout(model),
         "total_value_usd": round(outcome.total_value_usd, 2),
+        "parcels_flagged": outcome.flagged,
+        "flags": dict(sorted(outcome.flags.items())),
+        "values_sha256": outcome.lines.sha256,
     }
+
+
+_DOES: Mapping[ValuationMode, Callable[[RunningJob, ValuationParameters], Awaitable[None]]] = MappingProxyType(
+    {
+        "value": value_scope,
+        "promote": deciding.promote,
+        "approve": deciding.approve,
+        "reject": deciding.reject,
+        "override": deciding.override,
+        "withdraw": deciding.withdraw,
+        "post": post,
+    }
+)

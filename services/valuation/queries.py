@@ -50,8 +50,6 @@ _SALE_SCHEMA = {
 }
 _PARCEL_SCHEMA = {"parcel_id": pl.String, **_CHARACTERISTICS}
 VALUE_COLUMNS = (
-    "county",
-    "run_id",
     "parcel_id",
     "kind",
     "value_usd",
@@ -62,6 +60,12 @@ VALUE_COLUMNS = (
     "confidence",
     "contributions",
     "comparables",
+    "neighborhood",
+    "use_code",
+    "prior_value_usd",
+    "model_value_usd",
+    "uncapped_value_usd",
+    "flags",
 )
 
 
@@ -97,11 +101,14 @@ async def read_parcels(connection: Connection, county: str, scope: ValuationScop
         WHERE parcel.county = $1 AND parcel.is_active
             AND ($2::text[] IS NULL OR parcel.parcel_id = ANY($2))
             AND ($3::text[] IS NULL OR parcel.neighborhood = ANY($3))
+            AND ($4::text[] IS NULL OR EXISTS (
+                SELECT FROM unnest($4::text[]) AS beginning WHERE starts_with(parcel.use_code, beginning)))
         ORDER BY parcel.parcel_id
         """,  # noqa: S608 the columns are constants above
         county,
         scope.parcel_ids,
         scope.neighborhoods,
+        scope.use_codes,
     )
     return _frame(rows, _PARCEL_SCHEMA)
 
@@ -120,27 +127,37 @@ async def read_freshness(connection: Connection, county: str) -> tuple[Any, ...]
     return tuple(row or ())
 
 
+RUN_COLUMNS = (
+    "run_id",
+    "tax_year",
+    "valuation_date",
+    "model",
+    "parameters",
+    "model_card",
+    "parcels_valued",
+    "parcels_refused",
+    "requested_by",
+    "is_what_if",
+    "parcels_flagged",
+    "total_value_usd",
+    "prior_basis",
+    "code_version",
+    "snapshot",
+    "values_sha256",
+)
+
+
 async def save_run(connection: Connection, county: str, run: Mapping[str, Any]) -> None:
-    """Enter a run: what was asked, the model card and the counts."""
+    """Enter a run: what was asked, the model card, the counts and the stamps."""
+    places = ", ".join(f"${number}" for number in range(2, len(RUN_COLUMNS) + 2))
     await connection.execute(
-        """
-        INSERT INTO valuation.model_run (county, run_id, tax_year, valuation_date, model, parameters, model_card,
-            parcels_valued, parcels_refused)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-        """,
+        f"INSERT INTO valuation.model_run (county, {', '.join(RUN_COLUMNS)}) VALUES ($1, {places})",  # noqa: S608
         county,
-        run["run_id"],
-        run["tax_year"],
-        run["valuation_date"],
-        run["model"],
-        run["parameters"],
-        run["model_card"],
-        run["parcels_valued"],
-        run["parcels_refused"],
+        *(run[name] for name in RUN_COLUMNS),
     )
 
 
-async def save_values(connection: Connection, county: str, csv: BinaryIO) -> None:
+async def save_values(connection: Connection, county: str, run_id: UUID, csv: BinaryIO) -> None:
     """Enter a run's values from CSV lines of `VALUE_COLUMNS`.
 
     By way of a temporary table, since PostgreSQL does not COPY into tables with row-level security.
@@ -151,8 +168,9 @@ async def save_values(connection: Connection, county: str, csv: BinaryIO) -> Non
     )
     await connection.copy_to_table("valued", source=csv, columns=list(VALUE_COLUMNS), format="csv")
     await connection.execute(
-        f"INSERT INTO valuation.parcel_value ({columns}) SELECT {columns} FROM valued WHERE county = $1",  # noqa: S608
+        f"INSERT INTO valuation.parcel_value (county, run_id, {columns}) SELECT $1, $2, {columns} FROM valued",  # noqa: S608
         county,
+        run_id,
     )
 
 
