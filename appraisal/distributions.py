@@ -41,19 +41,26 @@ def incomplete_beta(a: float, b: float, x: float) -> float:
 
 def student_t_two_sided(confidence: float, *, degrees: int) -> float:
     """The t beyond which a share of 1 - confidence lies, both tails together."""
-    tail = 1 - confidence
     low, high = 0.0, 1.0
-    while incomplete_beta(degrees / 2, 0.5, degrees / (degrees + high * high)) > tail:
+    while _is_below(high, confidence, degrees=degrees):
         low, high = high, high * 2
     for _ in range(200):
         middle = (low + high) / 2
         if middle in {low, high}:
             break
-        if incomplete_beta(degrees / 2, 0.5, degrees / (degrees + middle * middle)) > tail:
+        if _is_below(middle, confidence, degrees=degrees):
             low = middle
         else:
             high = middle
     return (low + high) / 2
+
+
+def _is_below(t: float, confidence: float, *, degrees: int) -> bool:
+    """Whether less than `confidence` lies within t; asked of the smaller side, where no digits cancel."""
+    squared = t * t
+    if confidence < 0.5:
+        return incomplete_beta(0.5, degrees / 2, squared / (degrees + squared)) < confidence
+    return incomplete_beta(degrees / 2, 0.5, degrees / (degrees + squared)) > 1 - confidence
 
 
 def median_ranks(n: int, confidence: float) -> tuple[int, int] | None:
