@@ -50,7 +50,7 @@ class ReadingFault(StrEnum):
     """Why a row could not even be judged by the rules; such a row is quarantined as well."""
 
     VALUE_UNREADABLE = "value_unreadable"
-    """A value is not of the type that the mapping declares, such as letters in a number."""
+    """A value is not of the type that the mapping declares, such as letters in a number, or a NUL within a text."""
 
     KEY_MISSING = "key_missing"
     """A part of the row's key is null."""

@@ -18,6 +18,10 @@ KEY_IS_WHOLE = "@key_is_whole"
 WHOLE = "@whole"
 """The row as JSON, with what is personal in it: never stored as it is."""
 
+NUL = "\0"
+_ENCODED_NUL = "\\u0000"
+_PADDING = " \0"
+
 Hmac = Callable[[str], str]
 """Tells equal values apart without showing them."""
 
@@ -32,21 +36,25 @@ def normalise(table: SourceTable, raw: pl.DataFrame) -> pl.DataFrame:
     """The table's columns in canonical form, with what could not be read, key and digest beside them.
 
     `raw` has texts only. Integers and booleans become such; decimals, dates and times stay texts, so that no digit
-    is lost; a geometry is hexadecimal WKB.
+    is lost; a geometry is hexadecimal WKB. A NUL at the end of a text is padding, as a blank is; one within it makes
+    the text unreadable, as PostgreSQL has no such text.
     """
     present = raw.select(_text(table, name) for name in table.columns)
     clean = present.select(
         name if _is_canonical(present[name], kind) else _SPELLINGS[kind](pl.col(name))
         for name, kind in table.columns.items()
     )
+    encoded = _encoded(table, clean)
+    if encoded.str.contains(_ENCODED_NUL, literal=True).any():
+        clean = clean.with_columns(_without_nul(name) for name, dtype in clean.schema.items() if dtype == pl.String)
+        encoded = _encoded(table, clean)
     fields, values = pl.lit(None, dtype=pl.String), pl.lit(None, dtype=pl.String)
     for name in table.columns:
         if clean[name].null_count() > present[name].null_count():
             is_unreadable = present[name].is_not_null() & clean[name].is_null()
-            shown = pl.lit(MASK) if name in table.personal else pl.lit(present[name])
+            shown = pl.lit(MASK) if name in table.personal else pl.lit(shown_text(present[name]))
             values = pl.when(is_unreadable).then(shown).otherwise(values)
             fields = pl.when(is_unreadable).then(pl.lit(name)).otherwise(fields)
-    encoded = clean.select(pl.struct(list(table.columns)).struct.json_encode().alias(WHOLE)).to_series()
     return clean.with_columns(
         _key(table).alias(KEY),
         pl.all_horizontal(pl.col(name).is_not_null() for name in table.key).alias(KEY_IS_WHOLE),
@@ -55,6 +63,11 @@ def normalise(table: SourceTable, raw: pl.DataFrame) -> pl.DataFrame:
         encoded,
         pl.Series(DIGEST, digests(encoded), dtype=pl.String),
     )
+
+
+def shown_text(texts: pl.Series) -> pl.Series:
+    """Texts as they can be stored and shown: U+2400, the picture of a NUL, where one is."""
+    return texts.str.replace_all(NUL, "\u2400", literal=True)
 
 
 def digests(encoded: pl.Series) -> list[str]:
@@ -113,8 +126,17 @@ def key_fields(table: SourceTable, row: dict[str, object]) -> dict[str, object]:
     return {name: row[name] for name in table.key}
 
 
+def _encoded(table: SourceTable, rows: pl.DataFrame) -> pl.Series:
+    return rows.select(pl.struct(list(table.columns)).struct.json_encode().alias(WHOLE)).to_series()
+
+
+def _without_nul(name: str) -> pl.Expr:
+    column = pl.col(name)
+    return pl.when(~column.str.contains(NUL, literal=True)).then(column)
+
+
 def _text(table: SourceTable, name: str) -> pl.Expr:
-    column = pl.col(name).str.strip_chars_end(" ")
+    column = pl.col(name).str.strip_chars_end(_PADDING)
     if table.columns[name] is not ColumnType.TEXT:
         column = column.str.strip_chars()
         column = pl.when(column != "").then(column)

@@ -11,7 +11,7 @@ import polars as pl
 from contracts.mapping import ColumnType, Link, Pair, SourceTable
 from services.ingest.domain.checks import Known, judge
 from services.ingest.domain.entities import link_values
-from services.ingest.domain.rows import DIGEST, KEY, Hmac, images, normalise, personal_images
+from services.ingest.domain.rows import DIGEST, KEY, NUL, Hmac, images, normalise, personal_images
 from services.ingest.sources.source import HASH, Digest
 
 LINKS = {"parcel_id": Link.PARCEL_ID, "sale_id": Link.SALE_ID, "owner_id": Link.OWNER_ID, "lot_id": Link.LOT_ID}
@@ -88,7 +88,8 @@ def _with_source_keys(
     """Violations with their rows' keys as the source gave them, by which it can be asked for them again."""
     hit = rows.filter(pl.col(KEY).is_in(violations[KEY].implode())).select(KEY, "place").unique(KEY, keep="first")
     spelt = raw.select(table.key)[(hit["place"] - place).to_list()].rows()
-    keys = pl.Series(SOURCE_KEY, [list(key) for key in spelt], dtype=pl.List(pl.String))
+    stored = [None if any(NUL in (part or "") for part in key) else list(key) for key in spelt]
+    keys = pl.Series(SOURCE_KEY, stored, dtype=pl.List(pl.String))
     return violations.join(hit.select(KEY).with_columns(keys), on=KEY, how="left", maintain_order="left")
 
 

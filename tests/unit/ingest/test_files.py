@@ -5,6 +5,7 @@ import string
 import tempfile
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyogrio
@@ -25,7 +26,7 @@ AWKWARD = st.text(st.sampled_from("ab\",;\n\r\t |é€'0"), max_size=8)
 PLAIN = st.text(string.ascii_letters + string.digits + " äöüßñÿ", max_size=20)
 
 
-def read_text(data: bytes, columns: dict[str, str] | None = None, **file_format: object) -> pl.DataFrame:
+def read_text(data: bytes, columns: dict[str, str] | None = None, **file_format: Any) -> pl.DataFrame:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "roll.csv").write_bytes(data)
@@ -33,7 +34,7 @@ def read_text(data: bytes, columns: dict[str, str] | None = None, **file_format:
         return rows_of(file_source(folder, table), table)
 
 
-def refused(data: bytes, **file_format: object) -> PermanentError:
+def refused(data: bytes, **file_format: Any) -> PermanentError:
     with pytest.raises(PermanentError) as caught:
         read_text(data, **file_format)
     return caught.value
@@ -108,6 +109,14 @@ def test_a_stray_quotation_mark_swallows_no_row(data: bytes, line: int) -> None:
     assert (error.code, error.details["line"]) == ("source_line_broken", line)
 
 
+def test_a_nul_is_a_matter_of_its_row_and_no_other_spelling_of_a_file() -> None:
+    assert read_text(b"id,name,value\n1,a\0b,2\n2,c\0\0,3\n")["name"].to_list() == ["a\0b", "c\0\0"]
+    text = "id,name,value\n1,M\N{LATIN SMALL LETTER U WITH DIAERESIS}ller,3\n"
+    for encoding in ("utf-16-le", "utf-16-be"):
+        assert refused(text.encode(encoding)).code == "source_encoding_wrong"
+        assert read_text(text.encode(encoding), encoding=encoding)["value"].to_list() == ["3"]
+
+
 def test_a_mark_may_be_a_letter_where_the_mapping_says_so() -> None:
     assert read_text(b'id,name,value\n2,5" pipe,2\n', quote="")["name"].to_list() == ['5" pipe']
 
@@ -118,7 +127,6 @@ def test_a_broken_line_is_refused_with_its_number_and_without_its_text() -> None
         error = refused(lines + broken)
         assert (error.code, error.details["record"]) == ("source_line_broken", 200_002)
         assert "Jane" not in str(error)
-    assert refused(b"id,name,value\n1,a\0b,2\n").code == "source_line_broken"
     assert refused(b"").code == "source_header_missing"
     assert refused(b"id,name,name,value\n1,a,b,2\n").code == "source_header_repeated"
 

@@ -16,6 +16,7 @@ from services.ingest.sources.files.texts import Utf8File
 ENCODING = "latin-1"
 """Of these exports, where the mapping says no other: every character is one byte."""
 
+_PADDING = " \0"
 _END_OF_FILE = "\x1a"  # how DOS programs end a text
 
 
@@ -32,7 +33,7 @@ def layout_of(table: SourceTable) -> Layout | None:
 
 
 def read_fixed_width(name: str, file: Utf8File, table: SourceTable, layout: Layout) -> Iterator[pl.DataFrame]:
-    """The mapped columns; a field of blanks is null, and a number's missing point is set.
+    """The mapped columns; a field of blanks or NULs is null, and a number's missing point is set.
 
     Raises:
         PermanentError: `source_line_broken` with the number of a line that ends before the last mapped column.
@@ -54,7 +55,7 @@ def _column(lines: list[str], name: str, place: Place | ScaledPlace, table: Sour
     first, last = place[0] - 1, place[1]
     field = pl.col(name)
     is_text = table.columns[name] is ColumnType.TEXT
-    stripped = field.str.strip_chars_end(" ") if is_text else field.str.strip_chars(" ")
+    stripped = field.str.strip_chars_end(_PADDING) if is_text else field.str.strip_chars(_PADDING)
     values = pl.DataFrame({name: pl.Series([line[first:last] for line in lines], dtype=pl.String)}).select(stripped)
     decimals = place[2] if len(place) == 3 else 0
     pointed = values.select(_point(field, decimals)) if decimals else values

@@ -113,18 +113,28 @@ def _examine(path: Path, encoding: str, scan_by: tuple[str, str] | None) -> Exam
     found, decoder = sha256(), codecs.getincrementaldecoder(encoding)()
     scan = QuoteScan(*scan_by) if scan_by else None
     with path.open("rb") as file:
-        for block in blocks(file):
+        for number, block in enumerate(blocks(file)):
             found.update(block)
-            _check(path, decoder.decode(block), scan)
+            text = decoder.decode(block)
+            if number == 0 and _is_of_two_bytes(text):
+                raise PermanentError(
+                    "source_encoding_wrong",
+                    f"{path.name} looks like UTF-16 without a mark: file_format.encoding says which (utf-16-le)",
+                )
+            _check(path, text, scan)
     _check(path, decoder.decode(b"", final=True), scan)
     if scan is not None and (line := scan.finish()) is not None:
         raise _stray(path, line)
     return Examined(encoding, found.hexdigest())
 
 
+def _is_of_two_bytes(text: str) -> bool:
+    """Whether every other character is a NUL: these are bytes of UTF-16 that were taken for characters."""
+    few, many = sorted((text[::2].count("\0"), text[1::2].count("\0")))
+    return many * 4 > len(text) and few * 10 < many
+
+
 def _check(path: Path, text: str, scan: QuoteScan | None) -> None:
-    if "\0" in text:
-        raise PermanentError("source_line_broken", f"{path.name} holds a character 0, which is in no text")
     if scan is not None and (line := scan.feed(text.encode())) is not None:
         raise _stray(path, line)
 
