@@ -55,9 +55,10 @@ class Demo:
         position = asyncio.run(last_fact(self.platform.nats_url))
         expected = self.source.change()
         changed = self._job("sync", {"pair": self.source.pair, "mode": "incremental"})
-        self.summary["sync"]["incremental"] = {name: changed[name] for name in ("changes", "events", "seconds")}
+        told = ("changes", "events", "facts", "seconds")
+        self.summary["sync"]["incremental"] = {name: changed[name] for name in told}
         found = asyncio.run(
-            facts_since(self.platform.nats_url, self.source.county, position, count=int(changed["events"]))
+            facts_since(self.platform.nats_url, self.source.county, position, count=int(changed["facts"]))
         )
         self._compare("the incremental run's facts", expected, found)
         self.summary["source"] = {

@@ -83,8 +83,8 @@ class _Applying:
         renewed = await canonical.renew(
             self.unit, run, is_whole=self._is_whole(), county_file=self.job.county_file, tells=run.sequence > 1
         )
-        await telling.tell_rows(self.unit, run, self._told())
-        result = self._result(renewed)
+        told = await telling.tell_rows(self.unit, run, self._told())
+        result = self._result(renewed, told)
         if not result["changes"] and not result["events"]:
             await telling.tell_heartbeat(self.unit, run)
         await self._complete(result)
@@ -159,7 +159,7 @@ class _Applying:
             values["token"] = None
         return values
 
-    def _result(self, renewed: canonical.Renewed) -> dict[str, Any]:
+    def _result(self, renewed: canonical.Renewed, told: int) -> dict[str, Any]:
         tables = {name: self.counts[name].told() | {"reader": self.tables[name]["reader"]} for name in self.tables}
         names = ("rows_read", "rows_applied", "rows_unchanged", "rows_quarantined", "rows_filtered", "changes")
         readers = {read["reader"] for read in self.tables.values()}
@@ -168,7 +168,9 @@ class _Applying:
             "mode": self.run.mode,
             "reader": readers.pop() if len(readers) == 1 else "several",
             **{name: sum(counts[name] for counts in tables.values()) for name in names},
-            "events": renewed.facts,
+            "events": renewed.facts + told,
+            "facts": renewed.facts,
+            "certified_changes": renewed.certified_changes,
             "parcels": renewed.parcels,
             "sales": renewed.sales,
             "conflicts": renewed.conflicts,
@@ -184,7 +186,8 @@ class _Applying:
         await self.unit.publish(completed, event_id=str(event_id(run, "completed")))
         await pair_queries.save_operation(
             self.connection, self.county, run.operation_id, pair=self.pair.pair, sequence=run.sequence,
-            rules=self.opened.rules, working_year=run.working_year, started_at=self.opened.started_at, result=result,
+            rules=self.opened.rules, working_year=run.working_year, started_at=self.opened.started_at,
+            result=result | {"tables": self._entered(result["tables"])},
         )  # fmt: skip
         issued = await certify(
             self.unit, run, reads=self.tables, counts=self.counts, rules=self.opened.rules,
@@ -192,6 +195,14 @@ class _Applying:
         )  # fmt: skip
         result["certificate"] = issued.told() if issued else None
         await pair_queries.end_run(self.connection, self.county, self.pair.pair, sequence=None)
+
+    def _entered(self, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Tables as the ledger has them: with the tokens that an undoing of the run puts back, where there were any."""
+        known = self.opened.known
+        return {
+            name: {**counts, "token_before": known[name]["token"]} if name in known else dict(counts)
+            for name, counts in tables.items()
+        }
 
 
 def _is_verified(read: Mapping[str, Any], batches: list[Any]) -> bool:

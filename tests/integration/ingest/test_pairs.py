@@ -87,7 +87,7 @@ async def test_a_change_of_the_gis_changes_the_parcel_and_is_told_of(county: Two
     ((subject, fact),) = await county.pacs.said()
     assert (subject, fact["pair"], fact["parcel_id"]) == ("parcel.changed.synthetic_wa", GIS, after["parcel_id"])
     assert fact["changed_fields"] == ["geometry"]
-    assert (result["events"], len(await county.conflicts())) == (1, 1)
+    assert (result["facts"], result["events"], len(await county.conflicts())) == (1, 2, 1)
     assert (await county.follow(county.gis))["events"] == 0
 
 
@@ -237,7 +237,7 @@ async def test_a_parallel_system_is_landed_and_makes_nothing(county: TwoPairs) -
     county.lots[0].zone = "ZZ"
     county.write()
     result = await county.follow(county.gis)
-    assert (result["rows_applied"], result["events"]) == (1, 0)
+    assert (result["rows_applied"], result["facts"], result["events"]) == (1, 0, 1)
     assert await county.pacs.fetch(query) == before
 
 

@@ -69,7 +69,7 @@ async def test_the_first_load_has_every_clean_row_and_one_fact_a_table(bench: Sy
     counts = [result[f"rows_{name}"] for name in ("applied", "unchanged", "quarantined", "filtered")]
     assert result["rows_read"] == sum(counts)
     assert result["rows_quarantined"] == len(legacy.truth.dirty_rows)
-    assert (result["reader"], result["events"]) == ("several", 0)
+    assert (result["reader"], result["facts"], result["events"]) == ("several", 0, len(result["tables"]))
     by_marker = {name for name, counts in result["tables"].items() if counts["reader"] == "rowversion"}
     assert by_marker == {"property_val", "land_detail", "imprv", "imprv_detail"}
     nameless = sum(d.rule == "parcel_number_missing" for d in legacy.truth.dirty_rows)
@@ -141,7 +141,9 @@ async def test_planted_changes_make_exactly_their_facts(bench: SyncBench, legacy
         for subject, body in await bench.said()
     ]
     assert sorted(said) == expected
-    assert job["result"]["events"] == len(expected)
+    envelopes = await bench.said(("cdc.",))
+    assert (job["result"]["facts"], job["result"]["events"]) == (len(expected), len(expected) + len(envelopes))
+    assert len(envelopes) == job["result"]["changes"]
     assert await quarantined(bench) == planted_dirt(legacy)
 
 
