@@ -262,7 +262,7 @@ class Reading:
         is_anew = any(batch["position"].get("plan") == "load" for batch in batches)
         ranges = [] if is_anew else past.ranges.get(table.name, [])
         row = self.opened.known.get(table.name)
-        is_first = table.name not in past.landed
+        is_first = row is None and table.name not in past.landed
         staging = TableStage(
             table,
             is_first=is_first,

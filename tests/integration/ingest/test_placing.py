@@ -12,6 +12,10 @@ from tests.support.source_writers import DDL
 
 ROWS = 12_000
 """More than a first range has."""
+ALL_HELD = """
+INSERT INTO dbo.lot (lot_id, number) VALUES (9, 'a');
+INSERT INTO dbo.charge (lot_id, charge_cd, amount) VALUES (1, 'A', 1), (2, 'A', 1);
+"""
 FILL = f"""
 INSERT INTO dbo.lot (lot_id, number) SELECT n, 'a' FROM generate_series(1, {ROWS}) n WHERE n NOT IN (3, 6000, 11999);
 INSERT INTO dbo.charge (lot_id, charge_cd, amount) SELECT n, 'A', 1 FROM generate_series(1, {ROWS}) n;
@@ -23,17 +27,27 @@ UPDATE dbo.entry SET changed_at = now() - interval '1 day';
 
 
 @pytest.fixture(params=["hash_diff", "rowversion", "timestamp"])
-async def small(
-    request: pytest.FixtureRequest, postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path
+def reader(request: pytest.FixtureRequest) -> Reader:
+    named: Reader = request.param
+    return named
+
+
+@pytest.fixture
+async def empty(
+    reader: Reader, postgres: servers.DatabaseServer, migrated_template: str, tmp_path: Path
 ) -> AsyncIterator[Small]:
-    reader: Reader = request.param
     pair = killed_pair(reader) | {"scope": "lot"}
     pair["tables"][0] = pair["tables"][0] | {"where": {"number": ["a"]}}
     with servers.database(postgres, template=migrated_template) as (_, database_url):
         async with small_source(postgres, database_url, tmp_path, ddl=DDL, pair=pair) as small:
-            small.execute(FILL)
-            await small.follow()
             yield small
+
+
+@pytest.fixture
+async def small(empty: Small) -> Small:
+    empty.execute(FILL)
+    await empty.follow()
+    return empty
 
 
 async def keys(small: Small, table: str) -> set[str]:
@@ -97,3 +111,20 @@ async def test_rows_of_a_parcel_that_comes_into_the_scope_stay_until_they_are_go
     small.execute("DELETE FROM dbo.charge WHERE lot_id = 8000")
     await small.follow()
     assert {"5/A"} == {"5/A", "8000/A"} & await keys(small, "charge")
+
+
+async def test_a_table_of_which_every_row_is_held_back_is_followed_as_any_other(empty: Small) -> None:
+    empty.execute(ALL_HELD)
+    await empty.follow()
+    empty.execute("DELETE FROM dbo.charge WHERE lot_id = 1", "INSERT INTO dbo.charge VALUES (9, 'A', 1)")
+    await empty.follow()
+    assert await keys(empty, "charge") == {"9/A"}
+    assert await held(empty) == {"2/A"}
+    empty.execute("INSERT INTO dbo.lot (lot_id, number) VALUES (2, 'a')")
+    await empty.follow()
+    assert await keys(empty, "charge") == {"2/A", "9/A"}
+    assert await held(empty) == set()
+
+
+async def held(small: Small) -> set[str]:
+    return {row["key"] for row in await small.bench.fetch("SELECT key FROM ingest.quarantine")}
