@@ -17,7 +17,6 @@ Reference = tuple[str, str | None]
 """`table.column` that has to hold a value, and `table.column` of the year where it has to be the same."""
 
 VIOLATIONS = {KEY: pl.String, "rule": pl.String, "field": pl.String, "value": pl.String}
-FILTERED = "@filtered"
 _PLACE = "@place"
 
 
@@ -178,20 +177,6 @@ def reference_part(table: SourceTable, name: str) -> pl.Expr:
     """A column's value as references compare it."""
     column = pl.col(name).cast(pl.String)
     return column.str.strip_chars() if table.columns[name] is ColumnType.TEXT else column
-
-
-def known_of(pair: Pair, table: SourceTable, frames: Frames) -> Known:
-    """What a table is judged by, from the rows of all the others as they were read."""
-    values = {}
-    for reference in references(table):
-        columns = [column.partition(".") for column in reference if column is not None]
-        parts = [frames[other][name].cast(pl.String).str.strip_chars() for other, _, name in columns]
-        values[reference] = pl.DataFrame([part.alias(f"part{number}") for number, part in enumerate(parts)]).unique()
-    if pair.scope is None or pair.scope not in frames:
-        return Known(values=values)
-    scope = pair.table_by_name[pair.scope]
-    left_out = frames[scope.name].filter(~_wanted(scope)).select(_link(scope, Link.PARCEL_ID)).to_series()
-    return Known(left_out, values)
 
 
 def _repeats(table: SourceTable, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

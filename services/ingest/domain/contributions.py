@@ -14,7 +14,6 @@ from services.ingest.domain.ownership import GEOMETRY, Contradiction, Decision, 
 
 PLACE = ("geometry_wkb", "srid", "west", "south", "east", "north", "longitude", "latitude")
 PARCEL, OWNER = "parcel", "owner"
-OWNER_FIELDS = ("name", "mailing_address", "ownership_percent")
 _ATTRIBUTE = "attributes."
 
 

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from contracts.mapping import Entity, FieldMapping, Link, Pair, SourceTable
 from services.ingest.domain.entities import Years
 
-ID_LINKS = (Link.PARCEL_ID, Link.SALE_ID, Link.OWNER_ID, Link.LOT_ID)
-"""The links that landed rows are found by."""
-
 
 @dataclass(frozen=True, slots=True)
 class Needed:

@@ -116,11 +116,6 @@ def from_images(table: SourceTable, encoded: pl.Series) -> pl.DataFrame:
     )
 
 
-def empty_rows(table: SourceTable) -> pl.DataFrame:
-    """No rows, in the shape that `normalise` gives."""
-    return normalise(table, pl.DataFrame(schema=dict.fromkeys(table.columns, pl.String)))
-
-
 def key_fields(table: SourceTable, row: dict[str, object]) -> dict[str, object]:
     """The key of a row with its names, as Debezium's message key."""
     return {name: row[name] for name in table.key}

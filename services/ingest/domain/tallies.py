@@ -25,7 +25,6 @@ Layer = tuple[str, str]
 """A tax year and a supplement; empty where the table has none."""
 Sums = dict[tuple[str, Layer], Decimal]
 """By column and layer."""
-Halves = "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
 
 
 @dataclass(frozen=True, slots=True)

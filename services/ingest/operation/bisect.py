@@ -1,6 +1,5 @@
 """Reading around a poison row: a chunk that cannot be read is halved until the row that spoils it stands alone."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -75,31 +74,3 @@ def _halve(source: Source, asked: Asked, found: Around, name: str, error: Perman
         return
     for half in (Bounds(bounds.lower, middle), Bounds(middle, bounds.upper)):
         _read(source, Asked(table, half, years, asked.content), found, name)
-
-
-def pass_around(
-    block: pl.DataFrame, judge: Callable[[pl.DataFrame], Judged], errors: tuple[type[Exception], ...]
-) -> tuple[list[Judged], list[int]]:
-    """What `judge` makes of a block in pieces, in order, and the places of the rows that it cannot take.
-
-    Raises:
-        Exception: one of `errors`, where more than a hundred rows cannot be taken.
-    """
-    judged: list[Judged] = []
-    poison: list[int] = []
-    waiting = [(0, block)]
-    while waiting:
-        place, piece = waiting.pop()
-        try:
-            judged.append(judge(piece))
-        except errors:
-            if len(poison) >= MOST_POISON:
-                raise
-            if piece.height == 1:
-                poison.append(place)
-            elif piece.height:
-                middle = piece.height // 2
-                waiting += [(place + middle, piece[middle:]), (place, piece[:middle])]
-            else:
-                raise
-    return judged, poison

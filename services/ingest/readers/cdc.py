@@ -20,7 +20,6 @@ Change = tuple[str, str, str]
 _ORDER = {"d": 1, "c": 2, "u": 4}
 _KEYS_AT_ONCE = 500
 MOST_KEYS = 50_000
-_BEFORE = "@before"
 
 
 def changes(

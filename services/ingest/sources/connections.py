@@ -53,9 +53,7 @@ def _connect(pair: Pair, url: str) -> tuple[str, Session]:
     if driver == "pyodbc" and backend in {"postgresql", "mssql"}:
         return backend, OdbcSession(pair.pair, parsed, query_seconds=pair.following.query_timeout_seconds)
     if backend in {"postgresql", "postgres"} and not driver:
-        with refusals(pair.pair):
-            connection = psycopg.connect(url, connect_timeout=_CONNECT_SECONDS, application_name=_APPLICATION)
-        return "postgresql", PsycopgSession(pair.pair, connection)
+        return "postgresql", PsycopgSession(pair.pair, _plain_connection(pair, url))
     message = f"the source of {pair.pair} is {parsed.drivername}: postgresql, postgresql+pyodbc or mssql+pyodbc is read"
     raise PermanentError("source_url_invalid", message)
 

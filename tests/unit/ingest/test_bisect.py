@@ -13,7 +13,6 @@ from chassis.errors import PermanentError, TransientError
 from contracts.following import Following
 from contracts.mapping import SourceTable
 from services.ingest.operation import bisect
-from services.ingest.operation.bisect import pass_around
 from services.ingest.operation.gentle import GentleSource
 from services.ingest.operation.pace import Pace
 from services.ingest.sources.source import HASH, WHOLE, Asked, Bounds, Digest, Key
@@ -61,7 +60,7 @@ class Rows:
 
 def gentle(rows: Any) -> GentleSource:
     pace = Pace(Following(), "UTC", stop=threading.Event(), check=lambda: None)
-    pace.wait = list[float]().append  # type: ignore[method-assign]
+    pace.wait = list[float]().append  # type: ignore[assignment, method-assign]
     return GentleSource(rows, county="benton", pair="benton_pacs", pace=pace)
 
 
@@ -146,17 +145,3 @@ def test_only_what_can_be_repeated_on_the_same_connection_is(code: str, reads: i
     else:
         assert read(gentle(rows)) == [1]
     assert rows.reads == reads
-
-
-@given(st.sets(st.integers(0, 199), max_size=20), st.integers(1, 200))
-def test_a_block_is_judged_around_rows_that_break_the_judge(bad: set[int], height: int) -> None:
-    def judge(piece: pl.DataFrame) -> list[int]:
-        places: list[int] = piece["place"].to_list()
-        if bad & set(places):
-            raise ValueError("poison")
-        return places
-
-    judged, poison = pass_around(pl.DataFrame({"place": range(height)}), judge, (ValueError,))
-    present = {place for place in bad if place < height}
-    assert [place for piece in judged for place in piece] == [n for n in range(height) if n not in present]
-    assert sorted(poison) == sorted(present)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from contracts.events.ingest import MASK
 from contracts.mapping import Check, ColumnType, Link, Pair, SourceTable
-from services.ingest.domain.checks import Judged, Known, judge, known_of
+from services.ingest.domain.checks import Judged, Known, judge
 from services.ingest.domain.rows import KEY, normalise
 
 TODAY = date(2026, 3, 1)
@@ -111,8 +111,9 @@ def test_codes_are_looked_up_for_their_year_among_all_rows_that_were_read() -> N
         "hood": rows_of(hoods, [{"cd": "A", "yr": "2025"}, {"cd": "B", "yr": "2025"}]),
         "value": rows_of(values, [{"id": str(n), "cd": code, "yr": year} for n, (code, year) in enumerate(cells)]),
     }
-    pair = pair_of(hoods, values)
-    result = judge(pair, values, rows["value"], known_of(pair, values, rows), today=TODAY)
+    there = rows["hood"].select(pl.col("cd").alias("part0"), pl.col("yr").cast(pl.String).alias("part1"))
+    known = Known(values={("hood.cd", "hood.yr"): there})
+    result = judge(pair_of(hoods, values), values, rows["value"], known, today=TODAY)
     assert result.violations[KEY].to_list() == ["1"]
 
 
@@ -125,9 +126,9 @@ def test_rows_of_parcels_out_of_scope_are_filtered_with_them() -> None:
         "p": rows_of(parcels, [{"id": "1", "kind": "R    "}, {"id": "2", "kind": "P"}, {"id": "3"}]),
         "v": rows_of(values, [{"id": "1"}, {"id": "2"}, {"id": "3"}, {"id": "4"}]),
     }
-    pair = pair_of(parcels, values, scope="p")
-    assert judge(pair, parcels, rows["p"], known_of(pair, parcels, rows), today=TODAY).rows_filtered == 2
-    result = judge(pair, values, rows["v"], known_of(pair, values, rows), today=TODAY)
+    pair, known = pair_of(parcels, values, scope="p"), Known(left_out=pl.Series(["2", "3"]))
+    assert judge(pair, parcels, rows["p"], known, today=TODAY).rows_filtered == 2
+    result = judge(pair, values, rows["v"], known, today=TODAY)
     assert (result.accepted[KEY].to_list(), result.rows_filtered) == (["1", "4"], 2)
 
 

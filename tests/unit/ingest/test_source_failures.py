@@ -7,7 +7,10 @@ import psycopg
 import pytest
 
 from chassis.errors import PermanentError, TerraFusionError, TransientError
+from contracts.mapping import Pair
 from services.ingest.operation.failures import BY_NUMBER, BY_STATE, meaning, refusals
+from services.ingest.sources.connections import open_database
+from tests.support.small_source import lot_table, small_pair
 
 ODBC = "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]"
 FREETDS = "[FreeTDS][SQL Server]"
@@ -133,3 +136,12 @@ def test_a_number_says_more_than_a_state() -> None:
     assert meaning("99999") is None
     codes = {found.code for found in (*BY_NUMBER.values(), *BY_STATE.values())}
     assert all(code.startswith("source_") for code in codes)
+
+
+def test_a_url_that_the_driver_cannot_read_is_not_quoted() -> None:
+    pair = Pair.model_validate(small_pair(lot_table()))
+    url = "postgresql://user:secret@127.0.0.1:1/roll?no_such_option=secret"
+    with pytest.raises(PermanentError) as refused, open_database(pair, url):
+        pass
+    assert refused.value.code == "source_url_invalid"
+    assert "secret" not in refused.value.message
