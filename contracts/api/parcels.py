@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from contracts.api.base import Answer, Request
+from contracts.api.valuation_runs import LatestOverride
 from contracts.subjects import COUNTY_PATTERN
 
 
@@ -122,6 +123,7 @@ class LatestValue(Answer):
     high_usd: float | None
     confidence: float | None
     created_at: datetime
+    override: LatestOverride | None = Field(default=None, description="a person's value, which stands beside it")
 
 
 class Owner(Answer):

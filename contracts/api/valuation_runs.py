@@ -200,6 +200,15 @@ class ValueOverride(Answer):
     withdrawal_reason: str | None
 
 
+class LatestOverride(Answer):
+    """A person's value beside the newest of the models."""
+
+    id: UUID
+    value_usd: float
+    land_value_usd: float | None
+    created_at: datetime
+
+
 class RunValue(Answer):
     """What a run says of one parcel."""
 
@@ -286,7 +295,7 @@ class PostedReport(Answer):
 
     posting: Posting
     is_synchronized: bool = Field(description="false: the source has not been read since, so every parcel is pending")
-    sequence: int | None = Field(description="how far the pair has been read now")
+    verified_through: datetime | None = Field(description="what the source held then is in the record")
     counts: dict[PostedStatus, int]
     posted_usd: float
     found_usd: float | None = Field(description="the same parcels in the record now")

@@ -36,6 +36,8 @@ from services.gateway.routes import (
     sync,
     sync_actions,
     sync_lists,
+    valuation_actions,
+    valuation_runs,
 )
 from services.gateway.settings import GatewaySettings
 from services.gateway.state import Gateway
@@ -56,6 +58,8 @@ _ROUTES = (
     sync,
     sync_lists,
     sync_actions,
+    valuation_runs,
+    valuation_actions,
     schedules,
     auth,
     operations,

@@ -65,8 +65,10 @@ async def read_latest_value(connection: Any, county: str, parcel_id: str) -> Row
     """The value that the newest valuation gave a parcel."""
     return await connection.fetchrow(  # type: ignore[no-any-return]
         "SELECT run_id, tax_year, valuation_date, model, value_usd, land_value_usd, improvement_value_usd, low_usd,"
-        " high_usd, confidence, created_at FROM valuation.latest_value_v1 WHERE county = $1 AND parcel_id = $2"
-        " ORDER BY created_at DESC LIMIT 1",
+        " high_usd, confidence, created_at, CASE WHEN override_id IS NOT NULL THEN jsonb_build_object("
+        "  'id', override_id, 'value_usd', override_value_usd, 'land_value_usd', override_land_value_usd,"
+        "  'created_at', overridden_at) END AS override FROM valuation.latest_value_v1"
+        " WHERE county = $1 AND parcel_id = $2 ORDER BY created_at DESC LIMIT 1",
         county,
         parcel_id,
     )

@@ -157,12 +157,14 @@ async def read_roll(connection: Connection, county: str, run_id: UUID, promotion
             JOIN valuation.value_override AS o ON o.county = p.county AND o.id = p.override_id
             WHERE p.county = $1 AND p.promotion_id = $3
         )
-        SELECT parcel_id, parcel.parcel_number, parcel.supplement, model.value_usd, model.land_value_usd,
-            person.id AS override_id, person.value_usd AS override_usd, person.land_value_usd AS override_land_usd
-        FROM model FULL JOIN person USING (parcel_id)
-        LEFT JOIN ingest.parcel_v1 AS parcel ON parcel.county = $1 AND parcel.parcel_id = coalesce(
-            model.parcel_id, person.parcel_id)
-        ORDER BY parcel_id
+        SELECT roll.*, parcel.parcel_number, parcel.supplement
+        FROM (
+            SELECT coalesce(model.parcel_id, person.parcel_id) AS parcel_id, model.value_usd, model.land_value_usd,
+                person.id AS override_id, person.value_usd AS override_usd, person.land_value_usd AS override_land_usd
+            FROM model FULL JOIN person ON person.parcel_id = model.parcel_id
+        ) AS roll
+        LEFT JOIN ingest.parcel_v1 AS parcel ON parcel.county = $1 AND parcel.parcel_id = roll.parcel_id
+        ORDER BY roll.parcel_id
         """,
         county,
         run_id,

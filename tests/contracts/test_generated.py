@@ -45,6 +45,11 @@ ROUTES = {
     "POST /api/v1/sync/approvals/{approval_id}/approve", "POST /api/v1/sync/approvals/{approval_id}/reject",
     "POST /api/v1/sync/signals", "POST /api/v1/sync/operations/{operation_id}/undo", "GET /api/v1/sync/conflicts",
     "POST /api/v1/sync/conflicts/{conflict_id}/resolve", "GET /api/v1/sync/schema-changes",
+    "GET /api/v1/valuation/runs", "GET /api/v1/valuation/runs/{run_id}", "GET /api/v1/valuation/runs/{run_id}/values",
+    "GET /api/v1/valuation/runs/{run_id}/compare/{other_run_id}", "GET /api/v1/valuation/runs/{run_id}/posted",
+    *(f"POST /api/v1/valuation/runs/{{run_id}}/{verb}" for verb in ("promote", "approve", "reject", "post")),
+    "GET /api/v1/valuation/overrides", "POST /api/v1/valuation/overrides",
+    "GET /api/v1/valuation/overrides/{override_id}", "POST /api/v1/valuation/overrides/{override_id}/withdraw",
     "GET /api/v1/schedules", "POST /api/v1/schedules", "DELETE /api/v1/schedules/{schedule_id}",
     *(f"POST /api/v1/schedules/{{schedule_id}}/{verb}" for verb in ("pause", "resume", "run")),
 }  # fmt: skip

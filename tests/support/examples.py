@@ -28,6 +28,16 @@ from contracts.api.sync_state import (
     UndoRequest,
 )
 from contracts.api.valuation import ComparablesAnswer
+from contracts.api.valuation_runs import (
+    OverrideRequest,
+    PostedReport,
+    RunComparison,
+    RunDecision,
+    RunValue,
+    ValuationRun,
+    ValuationRunDetail,
+    ValueOverride,
+)
 from contracts.county import County, CountyUser
 from contracts.events.base import Event
 from contracts.mapping import CountyMappings
@@ -60,6 +70,15 @@ BODIES: dict[str, type[BaseModel]] = {
     "sync-conflict-choice": ConflictChoice,
     "sync-schema-changes": Page[SchemaChange],
     "sync-signal": SyncSignal,
+    "valuation-runs": Page[ValuationRun],
+    "valuation-run": ValuationRunDetail,
+    "valuation-values": Page[RunValue],
+    "valuation-comparison": RunComparison,
+    "valuation-posted": PostedReport,
+    "valuation-overrides": Page[ValueOverride],
+    "valuation-override": ValueOverride,
+    "valuation-override-request": OverrideRequest,
+    "valuation-decision": RunDecision,
     "schedule-request": ScheduleRequest,
     "schedule-list": Page[ScheduledJob],
     "schedule": ScheduledJob,

@@ -14,9 +14,19 @@ USERS_ADMIN = "users:admin"
 UPLOADS_APPROVE = "uploads:approve"
 AUDIT_READ = "audit:read"
 SYNC_APPROVE = "sync:approve"
+VALUATION_APPROVE = "valuation:approve"
+VALUATION_OVERRIDE = "valuation:override"
 
 #: what a `sync` job may do only by a person who answers for the record
 _DECISIONS = frozenset({"approve", "reject", "resolve", "undo"})
+#: what a `valuation` job may do only by a person who answers for the roll
+_VALUE_DECISIONS = {
+    "approve": VALUATION_APPROVE,
+    "reject": VALUATION_APPROVE,
+    "post": VALUATION_APPROVE,
+    "override": VALUATION_OVERRIDE,
+    "withdraw": VALUATION_OVERRIDE,
+}
 
 
 def run(kind: JobKind | str) -> str:
@@ -30,9 +40,11 @@ def read(kind: JobKind | str) -> str:
 
 
 def ask(kind: JobKind | str, parameters: Mapping[str, Any]) -> str:
-    """The permission to ask for a job: one that decides what the record shall hold takes more than running it."""
+    """The permission to ask for a job: one that decides what the record or the roll shall hold takes more."""
     if kind == JobKind.SYNC and parameters.get("mode") in _DECISIONS:
         return SYNC_APPROVE
+    if kind == JobKind.VALUATION:
+        return _VALUE_DECISIONS.get(str(parameters.get("mode")), run(kind))
     return run(kind)
 
 
@@ -40,13 +52,14 @@ def _both(*kinds: JobKind) -> frozenset[str]:
     return frozenset(permission for kind in kinds for permission in (run(kind), read(kind)))
 
 
-EVERYTHING = _both(*JobKind) | {PARCELS_READ, PII_READ, USERS_ADMIN, UPLOADS_APPROVE, AUDIT_READ, SYNC_APPROVE}
+_APPROVES = frozenset({SYNC_APPROVE, VALUATION_APPROVE, VALUATION_OVERRIDE})
+EVERYTHING = _both(*JobKind) | _APPROVES | {PARCELS_READ, PII_READ, USERS_ADMIN, UPLOADS_APPROVE, AUDIT_READ}
 
 #: a system administrator has this in every county, whichever county's file names the role
 PERMISSIONS: Mapping[str, frozenset[str]] = {
     "system_admin": EVERYTHING,
     "county_admin": EVERYTHING,
-    "assessor": _both(*JobKind) | {PARCELS_READ, SYNC_APPROVE},
+    "assessor": _both(*JobKind) | _APPROVES | {PARCELS_READ},
     "analyst": _both(JobKind.VALUATION, JobKind.MARKET, JobKind.REPORTING) | {PARCELS_READ},
     "vendor": _both(JobKind.GIS_EXPORT) | {PARCELS_READ},
 }

@@ -73,5 +73,23 @@ def test_running_takes_the_permission_to_run(parameters: dict[str, str]) -> None
     ("role", "may"),
     [("system_admin", True), ("county_admin", True), ("assessor", True), ("analyst", False), ("vendor", False)],
 )
-def test_who_may_decide(role: str, may: bool) -> None:  # noqa: FBT001 a parameter of the test
-    assert ("sync:approve" in permissions.PERMISSIONS[role]) is may
+@pytest.mark.parametrize("permission", ["sync:approve", "valuation:approve", "valuation:override"])
+def test_who_may_decide(role: str, permission: str, may: bool) -> None:  # noqa: FBT001 a parameter of the test
+    assert (permission in permissions.PERMISSIONS[role]) is may
+
+
+@pytest.mark.parametrize(
+    ("mode", "permission"),
+    [
+        ("approve", "valuation:approve"),
+        ("reject", "valuation:approve"),
+        ("post", "valuation:approve"),
+        ("override", "valuation:override"),
+        ("withdraw", "valuation:override"),
+        ("promote", "valuation:run"),
+        ("value", "valuation:run"),
+        (None, "valuation:run"),
+    ],
+)
+def test_deciding_about_values_takes_more_than_running(mode: str | None, permission: str) -> None:
+    assert permissions.ask(JobKind.VALUATION, {"mode": mode}) == permission

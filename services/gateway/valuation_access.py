@@ -1,0 +1,58 @@
+"""Whose valuations a request may see, and decide about."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from chassis.counties import county_names
+from chassis.errors import NotFoundError, PermanentError
+from contracts.subjects import JobKind
+from services.gateway.access import choose_county, require, visible_counties
+from services.gateway.domain import cursors
+from services.gateway.domain.permissions import EVERY_COUNTY, Caller, read
+from services.gateway.state import Gateway
+
+Find = Callable[[Any, Sequence[str], UUID], Awaitable[asyncpg.Record | None]]
+
+
+def valuation_county(gateway: Gateway, caller: Caller, county: str | None) -> str:
+    """One county; all of them only for whom every county is open and who names none.
+
+    Raises:
+        ForbiddenError: `county_forbidden` or `permission_denied`.
+        PermanentError: `county_required`.
+    """
+    if county is None and visible_counties(caller) == [EVERY_COUNTY]:
+        return EVERY_COUNTY
+    return choose_county(gateway, caller, county, permission=read(JobKind.VALUATION))
+
+
+async def find_valued(gateway: Gateway, caller: Caller, row_id: UUID, *, what: str, find: Find) -> asyncpg.Record:
+    """A run or an override by its id, in a county that the caller may see; one of another county is not there at all.
+
+    Raises:
+        NotFoundError: `<what>_not_found`.
+        ForbiddenError: `permission_denied`.
+    """
+    for county in visible_counties(caller):
+        counties = county_names(gateway.counties_dir) if county == EVERY_COUNTY else [county]
+        async with gateway.database.read(county) as connection:
+            row = await find(connection, counties, row_id)
+        if row is not None:
+            require(gateway, caller, row["county"], permission=read(JobKind.VALUATION))
+            return row
+    raise NotFoundError(f"{what}_not_found", f"there is no {what} {row_id}")
+
+
+def position(cursor: str | None, *, parts: int) -> list[str] | None:
+    """The place that a cursor stands for.
+
+    Raises:
+        PermanentError: `cursor_invalid`.
+    """
+    try:
+        return cursors.decode(cursor, parts=parts) if cursor is not None else None
+    except ValueError as error:
+        raise PermanentError("cursor_invalid", "the cursor is not one of this list") from error

@@ -1,0 +1,264 @@
+"""Runs through the real gateway: made, compared, overridden, promoted by two persons, posted, found again."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from chassis.embedded.nats_server import EmbeddedNats
+from chassis.outbox import new_id
+from chassis.requests import job_requested
+from tests.support.gateways import opened
+from tests.support.valuation_story import COUNTY, PAIR, YEAR, Story, valuation_story
+
+RUNS, OVERRIDES = "/api/v1/valuation/runs", "/api/v1/valuation/overrides"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def story(
+    database_url: str, module_nats: EmbeddedNats, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Story]:
+    folder = tmp_path_factory.mktemp("story")
+    with pytest.MonkeyPatch.context() as patch:
+        async with valuation_story(database_url, module_nats.url, folder, patch) as opened_story:
+            yield opened_story
+
+
+async def facts(story: Story, fact: str, subject_id: str) -> list[dict[str, Any]]:
+    await story.office.outbox_is_empty()
+    messages = await story.office.messages("FACTS", f"valuation.{fact}.{COUNTY}")
+    return [json.loads(m.data) for m in messages if (m.headers or {})["ce-subject"] == subject_id]
+
+
+async def test_a_run_becomes_the_roll_and_is_found_again_in_the_record(story: Story) -> None:
+    run = (await story.value("lyn"))["id"]
+    detail = await stamped(story, run)
+    await compared_with_a_what_if(story, run)
+    override = await overridden(story, run)
+    await promoted_by_two(story, run, detail)
+    content = await posted(story, run, detail)
+    await found_again(story, run, content)
+    history = (await story.get("ann", f"{RUNS}/{run}"))["history"]
+    assert [(one["action"], one["by"]) for one in history] == [
+        ("value_overridden", "ann"),
+        ("promotion_requested", "ann"),
+        ("promotion_approved", "two"),
+        ("roll_posted", "ann"),
+    ]
+    await withdrawn(story, override)
+
+
+async def stamped(story: Story, run: str) -> dict[str, Any]:
+    detail: dict[str, Any] = await story.get("lyn", f"{RUNS}/{run}")
+    assert (detail["requested_by"], detail["tax_year"], detail["prior_basis"]) == ("lyn", YEAR, "prior_year")
+    assert [(known["pair"], known["sequence"]) for known in detail["snapshot"]] == [(PAIR, 1)]
+    assert detail["code_version"]
+    assert len(detail["values_sha256"]) == 64
+    assert detail["flags"]["change_too_large"] == detail["parcels_flagged"] > 20
+    assert detail["parcels_valued"] == 400
+    return detail
+
+
+async def compared_with_a_what_if(story: Story, run: str) -> None:
+    what_if = (await story.value("lyn", factors=[{"neighborhoods": ["N3"], "percent": 4}]))["id"]
+    compared = await story.get("lyn", f"{RUNS}/{run}/compare/{what_if}")
+    assert compared["overall"]["parcels"] == 400
+    assert compared["by_neighborhood"]["N3"]["change_percent"] == pytest.approx(4, abs=0.001)
+    assert compared["by_neighborhood"]["N1"]["change_usd"] == 0
+    assert compared["overall"]["increased"] == compared["by_neighborhood"]["N3"]["parcels"]
+    assert {mover["neighborhood"] for mover in compared["movers"]} == {"N3"}
+    assert {reason["name"] for mover in compared["movers"] for reason in mover["reasons"]} == {"what_if_factor"}
+    assert set(compared["differences"]) == {"factors"}
+
+
+async def overridden(story: Story, run: str) -> str:
+    entry = {"county": COUNTY, "parcel_id": "p000007", "value_usd": 123_456, "reason": "seen on site: no foundation"}
+    override: str = (await story.done("ann", OVERRIDES, entry))["id"]
+    latest = (await story.get("ann", "/api/v1/parcels/p000007"))["latest_value"]
+    assert (latest["run_id"], latest["override"]["value_usd"]) == (run, 123_456)
+    assert latest["value_usd"] != 123_456
+    [said] = await facts(story, "value_overridden", "p000007")
+    assert (said["value_usd"], said["model_value_usd"], said["overridden_by"]) == (123_456, latest["value_usd"], "ann")
+    return override
+
+
+async def promoted_by_two(story: Story, run: str, detail: dict[str, Any]) -> None:
+    await story.done("ann", f"{RUNS}/{run}/promote", {"reason": "ratio study is in bounds"})
+    assert await story.refused("two", "POST", f"{RUNS}/{run}/promote") == (409, "promotion_pending")
+    assert await story.refused("two", "POST", f"{RUNS}/{run}/post") == (409, "run_not_approved")
+    assert await story.refused("ann", "POST", f"{RUNS}/{run}/approve") == (403, "approver_is_requester")
+    assert await story.refused("lyn", "POST", f"{RUNS}/{run}/approve") == (403, "permission_denied")
+    assert await facts(story, "run_promoted", run) == []
+    await story.done("two", f"{RUNS}/{run}/approve")
+    [promoted] = await facts(story, "run_promoted", run)
+    assert (promoted["requested_by"], promoted["approved_by"], promoted["overrides"]) == ("ann", "two", 1)
+    assert promoted["values_sha256"] == detail["values_sha256"]
+    assert promoted["total_value_usd"] == detail["total_value_usd"]
+
+
+async def posted(story: Story, run: str, detail: dict[str, Any]) -> bytes:
+    posting = await story.done("ann", f"{RUNS}/{run}/post")
+    assert await story.refused("ann", "POST", f"{RUNS}/{run}/post") == (409, "already_posted")
+    result, artifact = posting["result"], posting["artifacts"][0]
+    content = await story.file("ann", artifact["href"])
+    assert hashlib.sha256(content).hexdigest() == artifact["sha256"] == result["sha256"]
+    lines = content.decode("latin-1").splitlines()
+    assert len(lines) == result["parcels"] == 400
+    assert sum(int(line[47:62]) for line in lines) == result["total_value_usd"]
+    assert all(int(line[17:32]) + int(line[32:47]) == int(line[47:62]) for line in lines)
+    assert int(next(line for line in lines if line.startswith("p000007"))[47:62]) == 123_456
+    manifest = json.loads(await story.file("ann", posting["artifacts"][1]["href"]))
+    assert (manifest["values_sha256"], manifest["sequence"]) == (detail["values_sha256"], 1)
+    assert "ann" not in manifest.values()
+    return content
+
+
+async def found_again(story: Story, run: str, content: bytes) -> None:
+    before = await story.get("ann", f"{RUNS}/{run}/posted")
+    assert (before["is_synchronized"], before["counts"]["pending"]) == (False, 400)
+    story.legacy.take_values(content)
+    story.legacy.change("p000011", total_value_usd=1.0)
+    story.legacy.drop("p000012")
+    await story.synchronize("incremental")
+    after = await story.get("ann", f"{RUNS}/{run}/posted", status="different")
+    assert after["counts"] == {"pending": 0, "matched": 398, "different": 1, "missing": 1}
+    [different] = after["items"]
+    assert (different["parcel_id"], different["found_usd"], different["reason"]) == ("p000011", 1, "value_usd")
+    [missing] = (await story.get("ann", f"{RUNS}/{run}/posted", status="missing"))["items"]
+    assert (missing["parcel_id"], missing["reason"]) == ("p000012", "inactive")
+
+
+async def withdrawn(story: Story, override: str) -> None:
+    job = await story.done("two", f"{OVERRIDES}/{override}/withdraw", {"reason": "mended"})
+    assert job["result"]["status"] == "withdrawn"
+    [listed] = (await story.get("ann", OVERRIDES, parcel_id="p000007"))["items"]
+    assert (listed["created_by"], listed["withdrawn_by"], listed["withdrawal_reason"]) == ("ann", "two", "mended")
+    assert (await story.get("ann", "/api/v1/parcels/p000007"))["latest_value"]["override"] is None
+    assert await story.refused("two", "POST", f"{OVERRIDES}/{override}/withdraw") == (409, "override_not_active")
+
+
+async def test_what_persons_write_and_who_owns_what_is_in_no_message(story: Story) -> None:
+    words = "Mrs. Example asked for it"
+    entry = {"county": COUNTY, "parcel_id": "p000030", "value_usd": 200_000, "reason": words}
+    job = await story.done("ann", OVERRIDES, entry)
+    assert job["parameters"]["override"]["reason"] == words
+    await story.office.outbox_is_empty()
+    messages = [m.data.decode() for stream in ("JOBS", "FACTS") for m in await story.office.messages(stream)]
+    assert any(job["id"] in message for message in messages)
+    assert not any(words in message for message in messages)
+    await story.done("ann", f"{OVERRIDES}/{job['id']}/withdraw")
+
+
+async def test_a_what_if_is_nobodys_latest_value_until_it_is_promoted(story: Story) -> None:
+    plain = (await story.value("lyn", scope={"neighborhoods": ["N5"]}))["id"]
+    raised = (await story.value("lyn", scope={"neighborhoods": ["N5"]}, factors=[{"all": True, "percent": 100}]))["id"]
+    [one] = (await story.get("lyn", f"{RUNS}/{raised}/values", limit=1))["items"]
+    latest = f"/api/v1/parcels/{one['parcel_id']}"
+    assert one["value_usd"] == pytest.approx(2 * one["model_value_usd"], abs=0.01)
+    assert (await story.get("lyn", latest))["latest_value"]["run_id"] == plain
+    await story.done("ann", f"{RUNS}/{raised}/promote")
+    assert (await story.get("lyn", latest))["latest_value"]["run_id"] == plain
+    await story.done("two", f"{RUNS}/{raised}/approve")
+    assert (await story.get("lyn", latest))["latest_value"]["run_id"] == raised
+
+
+async def test_caps_hold_values_to_the_prior_ones_and_flags_list_them(story: Story) -> None:
+    job = await story.value("lyn", caps=[{"use_codes": ["1"], "increase_percent": 10, "decrease_percent": 5}])
+    listed = (await story.get("lyn", f"{RUNS}/{job['id']}/values", flag="capped", limit=1000))["items"]
+    assert len(listed) == job["result"]["flags"]["capped"] > 100
+    assert {one["value_usd"] for one in listed} == {319_000, 275_500}
+    assert all(one["model_value_usd"] == one["uncapped_value_usd"] != one["value_usd"] for one in listed)
+    assert all(one["land_value_usd"] + one["improvement_value_usd"] == one["value_usd"] for one in listed)
+    unflagged = (await story.get("lyn", f"{RUNS}/{job['id']}/values", is_flagged="false", limit=1000))["items"]
+    flagged = (await story.get("lyn", f"{RUNS}/{job['id']}/values", is_flagged="true", limit=1000))["items"]
+    assert len(flagged) == job["result"]["parcels_flagged"]
+    assert len(flagged) + len(unflagged) == job["result"]["parcels_valued"]
+
+
+async def test_two_runs_of_the_same_are_equal_to_the_byte(story: Story) -> None:
+    first, again = [await story.value("lyn", scope={"use_codes": ["11"]}) for _ in range(2)]
+    assert first["result"]["values_sha256"] == again["result"]["values_sha256"]
+    compared = await story.get("lyn", f"{RUNS}/{first['id']}/compare/{again['id']}")
+    assert (compared["overall"]["change_usd"], compared["movers"], compared["differences"]) == (0, [], {})
+
+
+async def test_an_approval_is_of_the_overrides_that_were_asked_with(story: Story) -> None:
+    run = (await story.value("lyn", scope={"neighborhoods": ["N2"]}))["id"]
+    [one] = (await story.get("lyn", f"{RUNS}/{run}/values", limit=1))["items"]
+    await story.done("ann", f"{RUNS}/{run}/promote")
+    entry = {"county": COUNTY, "parcel_id": one["parcel_id"], "value_usd": 9, "reason": "later than the request"}
+    override = (await story.done("ann", OVERRIDES, entry))["id"]
+    refused = await story.do("two", f"{RUNS}/{run}/approve")
+    assert (refused["status"], refused["error"]["code"]) == ("failed", "overrides_changed")
+    assert refused["error"]["details"] == {"came": 1, "went": 0}
+    again = await story.do("ann", OVERRIDES, entry)
+    assert again["error"]["code"] == "override_exists"
+    await story.done("ann", f"{OVERRIDES}/{override}/withdraw")
+    await story.done("two", f"{RUNS}/{run}/reject", {"reason": "not yet"})
+    assert await story.refused("two", "POST", f"{RUNS}/{run}/approve") == (409, "promotion_decided")
+    assert (await story.get("lyn", f"{RUNS}/{run}"))["promotion_status"] == "rejected"
+
+
+async def test_the_worker_refuses_what_passed_by_the_gateways_look(story: Story) -> None:
+    run = (await story.value("lyn", scope={"neighborhoods": ["N4"]}))["id"]
+    promotion = (await story.done("ann", f"{RUNS}/{run}/promote"))["id"]
+    body = {"county": COUNTY, "parameters": {"mode": "approve", "promotion_id": promotion}}
+    own = await story.do("ann", "/api/v1/valuation/run", body)
+    assert own["error"]["code"] == "approver_is_requester"
+    by_itself = await story.office.submit("valuation", mode="approve", promotion_id=promotion, publish=False)
+    async with story.office.database.begin(COUNTY) as unit:
+        row = await unit.connection.fetchrow(
+            "UPDATE chassis.job SET requested_by = 'schedule:sneaky' WHERE id = $1 RETURNING *", by_itself
+        )
+        unit.publish_message(job_requested(row, service="gateway"))
+    job = await story.office.ended(by_itself)
+    assert (job["status"], job["error"]["code"]) == ("failed", "person_required")
+    assert (await story.get("ann", f"{RUNS}/{run}"))["promotion_status"] == "requested"
+    async with opened(story.office.database_url, "valuation") as database:
+        with pytest.raises(asyncpg.CheckViolationError):
+            async with database.begin(COUNTY) as unit:
+                await unit.connection.execute(
+                    "UPDATE valuation.promotion SET status = 'approved', decided_by = 'ANN' WHERE id = $1", promotion
+                )
+
+
+@pytest.mark.parametrize("table", ["model_run", "parcel_value", "posted_value", "decision"])
+async def test_what_was_made_cannot_be_changed(story: Story, table: str) -> None:
+    async with opened(story.office.database_url, "valuation") as database:
+        for statement in (f"DELETE FROM valuation.{table}", f"UPDATE valuation.{table} SET county = county"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                async with database.begin(COUNTY) as unit:
+                    await unit.connection.execute(statement)
+
+
+async def test_who_may_see_and_decide(story: Story) -> None:
+    run = (await story.value("lyn", scope={"neighborhoods": ["N6"]}))["id"]
+    assert await story.refused("fay", "GET", f"{RUNS}/{run}") == (404, "run_not_found")
+    assert await story.refused("vic", "GET", f"{RUNS}/{run}") == (403, "permission_denied")
+    assert await story.refused("lyn", "GET", f"{RUNS}/{new_id()}") == (404, "run_not_found")
+    assert await story.refused("lyn", "GET", f"{RUNS}/{run}/posted") == (404, "posting_not_found")
+    assert await story.refused("lyn", "GET", f"{RUNS}/{run}/compare/{new_id()}") == (404, "run_not_found")
+    entry = {"county": COUNTY, "parcel_id": "p000001", "value_usd": 1, "reason": "because"}
+    assert await story.refused("lyn", "POST", OVERRIDES, json=entry) == (403, "permission_denied")
+    unknown = {**entry, "parcel_id": "nobody"}
+    assert await story.refused("ann", "POST", OVERRIDES, json=unknown) == (404, "parcel_not_found")
+    assert await story.refused("two", "POST", f"{RUNS}/{run}/approve") == (409, "promotion_not_requested")
+    wrong = {"county": COUNTY, "parameters": {"scope": {"all": True}, "factors": [{"percent": 4}]}}
+    assert await story.refused("lyn", "POST", "/api/v1/valuation/run", json=wrong) == (422, "validation_failed")
+
+
+async def test_lists_go_page_by_page(story: Story) -> None:
+    first = await story.get("lyn", RUNS, limit=1)
+    rest = await story.get("lyn", RUNS, limit=500, cursor=first["next"])
+    every = await story.get("lyn", RUNS, limit=500)
+    assert [first["items"][0], *rest["items"]] == every["items"]
+    assert len(every["items"]) > 3
+    run = every["items"][-1]["run_id"]
+    page = await story.get("lyn", f"{RUNS}/{run}/values", limit=150)
+    more = await story.get("lyn", f"{RUNS}/{run}/values", limit=150, cursor=page["next"])
+    assert page["items"][-1]["parcel_id"] < more["items"][0]["parcel_id"]
+    assert await story.refused("lyn", "GET", RUNS, params={"cursor": "x"}) == (422, "cursor_invalid")
