@@ -67,6 +67,7 @@ async def test_a_changed_definition_is_applied(fresh: tuple[str, JetStreamContex
         ("sale.recorded.benton", "FACTS"),
         ("owner.changed.benton", "FACTS"),
         ("sync.gap_found.benton", "FACTS"),
+        ("valuation.run_promoted.benton", "FACTS"),
         ("dlq.market.benton", "DEADLETTER"),
     ],
 )
