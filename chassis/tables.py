@@ -52,6 +52,7 @@ job = Table(
     UniqueConstraint("county", "requested_by", "idempotency_key", name="job_idempotency_key"),
     Index("job_unended", "status", "published_at", postgresql_where=text("finished_at IS NULL")),
     Index("job_urgent", "county", "kind", "priority", postgresql_where=text("status = 'queued' AND priority <> 'low'")),
+    Index("job_idle", "finished_at", postgresql_where=text("result ->> 'is_idle' = 'true'")),
     Index("job_newest", "county", text("created_at DESC"), text("id DESC")),
 )
 

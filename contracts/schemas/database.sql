@@ -1827,6 +1827,10 @@ ALTER TABLE ONLY valuation.value_override
 
 CREATE INDEX inbox_received_at ON chassis.inbox USING btree (received_at);
 
+-- Name: job_idle; Type: INDEX; Schema: chassis; Owner: -
+
+CREATE INDEX job_idle ON chassis.job USING btree (finished_at) WHERE ((result ->> 'is_idle'::text) = 'true'::text);
+
 -- Name: job_newest; Type: INDEX; Schema: chassis; Owner: -
 
 CREATE INDEX job_newest ON chassis.job USING btree (county, created_at DESC, id DESC);
@@ -2332,7 +2336,7 @@ GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_valuation;
 GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_market;
 GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_reporting;
 GRANT SELECT,UPDATE ON TABLE chassis.job TO terrafusion_gisexport;
-GRANT SELECT,INSERT,UPDATE ON TABLE chassis.job TO terrafusion_relay;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE chassis.job TO terrafusion_relay;
 
 -- Name: TABLE outbox; Type: ACL; Schema: chassis; Owner: -
 
