@@ -87,6 +87,22 @@ async def forget_deliveries(connection: Any, *, older_than: timedelta) -> int:
     return int(str(status).rsplit(" ", 1)[1])
 
 
+async def forget_idle_jobs(connection: Any, *, older_than: timedelta, limit: int) -> int:
+    """Drop jobs of schedules that ended long ago and that nothing came of, which their result says as `is_idle`.
+
+    The last job of a schedule stays.
+    """
+    status = await connection.execute(
+        "DELETE FROM chassis.job WHERE (county, id) IN (SELECT j.county, j.id FROM chassis.job j"
+        "  WHERE j.result ->> 'is_idle' = 'true' AND j.finished_at < now() - $1::interval AND j.status = 'succeeded'"
+        "  AND j.requested_by LIKE 'schedule:%' AND j.artifacts = '[]' AND NOT EXISTS (SELECT FROM chassis.schedule s"
+        "   WHERE s.county = j.county AND s.last_job_id = j.id) ORDER BY j.finished_at LIMIT $2)",
+        older_than,
+        limit,
+    )
+    return int(str(status).rsplit(" ", 1)[1])
+
+
 #: a job of the same county and kind that could start now and comes before this one
 _MORE_URGENT = (
     "SELECT FROM chassis.job AS other WHERE other.county = $1 AND other.kind = job.kind AND other.status = 'queued'"

@@ -31,6 +31,7 @@ BATCHES_IN_FLIGHT = 16
 GATHER_SECONDS = 0.002
 FORGET_AFTER_SECONDS = 0.1
 EVERY_COUNTY = "*"
+IDLE_BATCH = 5_000
 SWEEP_AGE = timedelta(seconds=2)
 
 
@@ -176,6 +177,17 @@ async def sweep(database: "Database", sender: Sender, *, older_than: timedelta =
     if len(sent) < len(messages):
         raise TimeoutError(f"{len(messages) - len(sent)} events wait for the bus")
     return len(sent)
+
+
+async def forget_idle(database: "Database", *, older_than: timedelta) -> int:
+    """Drop scheduled jobs of long ago that nothing came of; returns how many. Safe with several processes."""
+    forgotten = 0
+    while True:
+        async with database.begin(EVERY_COUNTY) as unit:
+            found = await queries.forget_idle_jobs(unit.connection, older_than=older_than, limit=IDLE_BATCH)
+        forgotten += found
+        if found < IDLE_BATCH:
+            return forgotten
 
 
 async def reconcile(database: "Database", *, silence: timedelta) -> int:

@@ -14,7 +14,7 @@ from chassis.bus import Sender
 from chassis.declared_schedules import Files
 from chassis.jobs import JobRouter
 from chassis.loops import every
-from chassis.relay import EVERY_COUNTY, reconcile, sweep
+from chassis.relay import EVERY_COUNTY, forget_idle, reconcile, sweep
 from chassis.schedules import fire_all
 from chassis.service import Service
 from chassis.settings import ServiceSettings
@@ -32,6 +32,9 @@ class RelaySettings(ServiceSettings):
         default=timedelta(seconds=90), title="silence after which a job counts as lost by the bus"
     )
     inbox_age: timedelta = Field(default=timedelta(days=35), title="how long deliveries are remembered")
+    idle_job_age: timedelta = Field(
+        default=timedelta(days=3), title="how long a schedule's jobs are kept that nothing came of"
+    )
     schedule_interval: timedelta = Field(default=timedelta(seconds=0.5), title="time between looks for due schedules")
     schedule_file_interval: timedelta = Field(
         default=timedelta(seconds=15), title="time between looks at the schedules of county files"
@@ -87,6 +90,8 @@ class Relay(Service):
     async def _forget(self) -> None:
         async with self.database.begin(EVERY_COUNTY) as unit:
             await queries.forget_deliveries(unit.connection, older_than=self.relay_settings.inbox_age)
+        if idle := await forget_idle(self.database, older_than=self.relay_settings.idle_job_age):
+            log.info("idle jobs forgotten", extra={"count": idle})
 
 
 relay = Relay(RelaySettings())

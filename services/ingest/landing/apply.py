@@ -194,6 +194,7 @@ class _Applying:
             started_at=self.opened.started_at, sides=self.sides,
         )  # fmt: skip
         result["certificate"] = issued.told() if issued else None
+        result["is_idle"] = run.mode == "incremental" and not (result["changes"] or result["events"] or issued)
         await pair_queries.end_run(self.connection, self.county, self.pair.pair, sequence=None)
 
     def _entered(self, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

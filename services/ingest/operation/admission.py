@@ -76,7 +76,7 @@ async def leave_out(job: RunningJob, pair: Pair, reason: str) -> None:
     """End a scheduled run that is not to begin: quietly, for the next one will come."""
     metrics.RUNS_SKIPPED.labels(job.county, pair.pair, reason).inc()
     log.info("a scheduled run is left out", extra={"pair": pair.pair, "reason": reason})
-    async with job.completing({"pair": pair.pair, "skipped": reason}):
+    async with job.completing({"pair": pair.pair, "skipped": reason, "is_idle": True}):
         pass
 
 

@@ -1,4 +1,4 @@
-"""Keeps the metrics of following fresh, of all pairs and whichever process ran them."""
+"""Keeps the metrics of following fresh, of all pairs and whichever process ran them, and the ledger short."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,6 +16,7 @@ from services.ingest.operation import queries
 from services.ingest.operation.metrics import FOLLOWING
 
 INTERVAL = timedelta(seconds=15)
+FORGET_INTERVAL = timedelta(hours=1)
 
 
 async def observe(database: Database) -> None:
@@ -26,8 +27,14 @@ async def observe(database: Database) -> None:
     FOLLOWING.verified, FOLLOWING.pairs = verified, pairs
 
 
+async def forget(database: Database) -> int:
+    """Drop what the ledger has of idle runs whose jobs the relay has swept; returns how many."""
+    async with database.begin(EVERY_COUNTY) as unit:
+        return await queries.forget_idle_operations(unit.connection)
+
+
 class ObservedService(Service):
-    """A service whose `/metrics` tell how far behind each pair is."""
+    """A service whose `/metrics` tell how far behind each pair is, and which forgets runs that nothing came of."""
 
     @asynccontextmanager
     async def lifespan(self, context: ContextRepo) -> AsyncIterator[None]:
@@ -36,7 +43,12 @@ class ObservedService(Service):
         async def look() -> None:
             await observe(self.database)
 
+        async def sweep() -> None:
+            await forget(self.database)
+
         async with super().lifespan(context):
             looking = asyncio.create_task(every(INTERVAL, look))
+            forgetting = asyncio.create_task(every(FORGET_INTERVAL, sweep))
             yield
             await cancel_and_wait(looking)
+            await cancel_and_wait(forgetting)

@@ -81,3 +81,14 @@ async def read_pair_states(connection: Any) -> list[PairState]:
         "  AND c.pair = p.pair ORDER BY issued_at DESC, sequence DESC LIMIT 1) AS certified FROM ingest.sync_pair p"
     )
     return [PairState(*row) for row in rows]
+
+
+async def forget_idle_operations(connection: Any) -> int:
+    """Drop entries of the ledger that say nothing and whose jobs are gone; a pair's last one stays. How many."""
+    status = await connection.execute(
+        "DELETE FROM ingest.sync_operation o WHERE o.mode = 'incremental' AND o.changes = 0 AND o.events = 0"
+        " AND o.certificate_id IS NULL AND o.undone_by IS NULL AND o.finished_at < now() - interval '1 hour'"
+        " AND NOT EXISTS (SELECT FROM chassis.job j WHERE j.county = o.county AND j.id = o.id)"
+        " AND NOT EXISTS (SELECT FROM ingest.sync_pair p WHERE p.county = o.county AND p.last_operation_id = o.id)"
+    )
+    return int(str(status).rsplit(" ", 1)[1])

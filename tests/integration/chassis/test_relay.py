@@ -1,18 +1,21 @@
 """The sweeper and the reconciler: what a crash or the bus has lost is sent again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+import pytest
 import pytest_asyncio
 from pydantic import BaseModel
 
 from chassis import queries
+from chassis import relay as relay_module
 from chassis.database import Database
 from chassis.jobs import JobRouter, RunningJob
 from chassis.outbox import new_id
-from chassis.relay import BATCH, reconcile, sweep
+from chassis.relay import BATCH, forget_idle, reconcile, sweep
 from contracts.events.jobs import JobProgressed
 from tests.support.jobs import COUNTY, Office, running, settings_for
 
@@ -190,3 +193,49 @@ async def grow_old(office: Office, job_id: UUID) -> None:
         await unit.connection.execute(
             "UPDATE chassis.job SET published_at = now() - interval '1 hour' WHERE id = $1", job_id
         )
+
+
+POLL, LONG_AGO = "schedule:poll", timedelta(days=4)
+IDLE: dict[str, Any] = {"requested_by": POLL, "age": LONG_AGO, "result": {"is_idle": True}}
+KEPT: list[dict[str, Any]] = [
+    IDLE | {"age": timedelta(days=2)},
+    IDLE | {"requested_by": "somebody"},
+    IDLE | {"result": {"is_idle": False}},
+    IDLE | {"result": {"changes": 0}},
+    IDLE | {"status": "failed"},
+    IDLE | {"artifacts": [{"name": "a.txt"}]},
+    IDLE | {"is_last": True},
+]
+
+
+async def test_scheduled_jobs_that_nothing_came_of_are_forgotten_after_days(
+    relay: Database, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "IDLE_BATCH", 2)
+    kept = [await ended_job(office, **job) for job in KEPT]
+    forgotten = [await ended_job(office, **IDLE, county=county) for county in ("benton", "yakima", "benton")]
+    assert await forget_idle(relay, older_than=timedelta(days=3)) == len(forgotten)
+    there = set(await office.fetchval("SELECT array_agg(id) FROM chassis.job"))
+    assert (there & {*kept, *forgotten}) == set(kept)
+    assert await forget_idle(relay, older_than=timedelta(days=3)) == 0
+
+
+async def ended_job(
+    office: Office, *, requested_by: str, age: timedelta, result: dict[str, Any], status: str = "succeeded",
+    artifacts: Sequence[dict[str, Any]] = (), is_last: bool = False, county: str = COUNTY,
+) -> UUID:  # fmt: skip
+    """A job that ended so long ago, and whether its schedule has had none since."""
+    job_id = await office.submit(county=county, publish=False)
+    async with office.database.begin(county) as unit:
+        await unit.connection.execute(
+            "UPDATE chassis.job SET requested_by = $2, finished_at = now() - $3::interval, result = $4, status = $5,"
+            " artifacts = $6 WHERE id = $1",
+            job_id, requested_by, age, result, status, list(artifacts),
+        )  # fmt: skip
+        if is_last:
+            await unit.connection.execute(
+                "INSERT INTO chassis.schedule (county, name, id, origin, kind, parameters, time_zone, last_job_id,"
+                " is_paused, created_by) VALUES ($1, 'poll', $2, 'api', 'market', '{}', 'UTC', $2, true, 'tester')",
+                county, job_id,
+            )  # fmt: skip
+    return job_id

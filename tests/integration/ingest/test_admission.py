@@ -118,7 +118,10 @@ async def test_outside_its_window_a_scheduled_run_is_left_out_and_a_person_is_to
     say(counties, **closed_now())
     before = RUNS_SKIPPED.labels(COUNTY, PAIR, "window_closed")._value.get()
     scheduled = await run(bench, by=POLL)
-    assert (scheduled["status"], scheduled["result"]) == ("succeeded", {"pair": PAIR, "skipped": "window_closed"})
+    assert (scheduled["status"], scheduled["result"]) == (
+        "succeeded",
+        {"pair": PAIR, "skipped": "window_closed", "is_idle": True},
+    )
     assert RUNS_SKIPPED.labels(COUNTY, PAIR, "window_closed")._value.get() == before + 1
     asked = await run(bench)
     assert (asked["status"], asked["error"]["code"]) == ("failed", "window_closed")
