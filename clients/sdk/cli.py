@@ -14,6 +14,15 @@ from clients.sdk.source import source_app
 from clients.sdk.sync import sync_app
 from clients.sdk.sync_views import sync_conflicts, sync_quarantine, sync_schedules, sync_status
 from clients.sdk.up import up_command
+from clients.sdk.valuation import valuation_app
+from clients.sdk.valuation_views import (
+    valuation_compare,
+    valuation_overrides,
+    valuation_posted,
+    valuation_runs,
+    valuation_show,
+    valuation_values,
+)
 
 app = typer.Typer(name="terrafusion", no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -35,12 +44,19 @@ sync_app.command("status")(sync_status)
 sync_app.command("quarantine")(sync_quarantine)
 sync_app.command("conflicts")(sync_conflicts)
 sync_app.command("schedules")(sync_schedules)
+valuation_app.command("runs")(valuation_runs)
+valuation_app.command("show")(valuation_show)
+valuation_app.command("values")(valuation_values)
+valuation_app.command("compare")(valuation_compare)
+valuation_app.command("overrides")(valuation_overrides)
+valuation_app.command("posted")(valuation_posted)
 app.add_typer(county_app)
 app.add_typer(users_app)
 app.add_typer(jobs_app)
 app.add_typer(dlq_app)
 app.add_typer(source_app)
 app.add_typer(sync_app)
+app.add_typer(valuation_app)
 
 
 def main() -> None:

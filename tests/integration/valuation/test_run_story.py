@@ -2,30 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
-from chassis.embedded.nats_server import EmbeddedNats
 from chassis.outbox import new_id
 from chassis.requests import job_requested
 from tests.support.gateways import opened
-from tests.support.valuation_story import COUNTY, PAIR, YEAR, Story, valuation_story
+from tests.support.valuation_story import COUNTY, PAIR, YEAR, Story
 
 RUNS, OVERRIDES = "/api/v1/valuation/runs", "/api/v1/valuation/overrides"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def story(
-    database_url: str, module_nats: EmbeddedNats, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Story]:
-    folder = tmp_path_factory.mktemp("story")
-    with pytest.MonkeyPatch.context() as patch:
-        async with valuation_story(database_url, module_nats.url, folder, patch) as opened_story:
-            yield opened_story
 
 
 async def facts(story: Story, fact: str, subject_id: str) -> list[dict[str, Any]]:
