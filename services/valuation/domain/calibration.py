@@ -4,8 +4,8 @@ All of it is learned from folds in time order inside the training sales: each fo
 members fitted on older sales only.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -68,9 +68,7 @@ def best_weights(member_usd: FloatArray, price_usd: FloatArray) -> FloatArray:
     members apart: the weights are drawn towards equal ones as if by `PRIOR_SALES` sales.
     """
     best, weights = np.inf, np.full(member_usd.shape[1], 1.0 / member_usd.shape[1])
-    for steps in product(range(WEIGHT_STEPS + 1), repeat=member_usd.shape[1]):
-        if sum(steps) != WEIGHT_STEPS:
-            continue
+    for steps in _divisions(WEIGHT_STEPS, member_usd.shape[1]):
         candidate = np.array(steps) / WEIGHT_STEPS
         error = np.log(member_usd @ candidate / price_usd)
         loss = float(np.mean(np.abs(error - np.median(error))))
@@ -79,6 +77,16 @@ def best_weights(member_usd: FloatArray, price_usd: FloatArray) -> FloatArray:
     share = len(price_usd) / (len(price_usd) + PRIOR_SALES)
     shrunken: FloatArray = share * weights + (1 - share) / len(weights)
     return np.asarray(shrunken / shrunken.sum(), dtype=float)
+
+
+def _divisions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
+    """Every way to divide a whole into parts."""
+    if parts == 1:
+        yield (total,)
+        return
+    for first in range(total + 1):
+        for rest in _divisions(total - first, parts - 1):
+            yield (first, *rest)
 
 
 def learn_level(value_usd: FloatArray, price_usd: FloatArray) -> Level:

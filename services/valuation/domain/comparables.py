@@ -1,5 +1,10 @@
 """Comparable sales: the nearest in one space of comparability, each adjusted to the subject.
 
+Reconciled with the boosted trees, the grid has two lines more: `model` is what the trees see beyond the other
+lines, so that a sale is adjusted by the whole difference that the model makes between it and the subject;
+`particular` takes out what a price holds that the model cannot explain, but for the share of it that such
+sales have in common.
+
 Every dimension of the space is a log price difference: for each characteristic, for location and for time
 what the market makes of the difference; for distance on the ground `DISTANCE_WEIGHT` per spacing of sales. A
 sale that needs little adjustment is a good one.
@@ -11,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from services.valuation.domain.boosting import Boosting
 from services.valuation.domain.evidence import Groundwork
 from services.valuation.domain.grid import Grid, adjust
 from services.valuation.domain.hedonic import LOCATION
@@ -18,11 +24,13 @@ from services.valuation.domain.properties import FloatArray, IntArray, Propertie
 from services.valuation.domain.sales import TrainingSales
 
 TIME = "time"
+MODEL, PARTICULAR = "model", "particular"
+SHARED = 0.25  # of what is particular to comparable sales, that their subject has too
 DISTANCE = "distance"
-DISTANCE_WEIGHT = 0.04  # of one spacing of sales
+DISTANCE_WEIGHT = 0.02  # of one spacing of sales
 RECENCY_WEIGHT = 0.05  # of one year between sale and valuation date
 EVEN_WEIGHT = 0.05  # dissimilarity below which sales weigh about the same
-FAR_RESIDUAL = 4.0  # robust standard deviations: a price that its characteristics do not explain
+FAR_RESIDUAL = 3.0  # robust standard deviations: a price that its characteristics do not explain
 BATCH = 4_096
 AS_UNLIKE = 0.2  # dissimilarity at which similarity has fallen to 1 / e
 
@@ -38,6 +46,8 @@ class Comparables:
     ground: FloatArray
     tree: cKDTree
     count: int
+    boosting: Boosting | None = None
+    particular: FloatArray | None = None
 
     def predict(self, subjects: Properties) -> FloatArray:
         """Indicated value in USD, to the cent."""
@@ -55,7 +65,7 @@ class Comparables:
 
     def grid(self, subjects: Properties) -> Grid:
         """The `count` most comparable sales of other parcels beside each subject, best first."""
-        parts = _parts(self.groundwork, subjects)
+        parts = _parts(self.groundwork, subjects, self.boosting)
         ground = _ground(self.groundwork, subjects)
         row, own = self._nearest(subjects, _space(ground, parts, np.zeros(len(subjects))))
         years = -self.sales.day[row] / 365.25
@@ -65,12 +75,14 @@ class Comparables:
         aspects[DISTANCE] = np.linalg.norm(ground[:, None] - self.ground[row], axis=2)
         dissimilarity = np.sqrt(sum(aspect**2 for aspect in aspects.values()))
         weight = np.where(own, 0.0, 1.0 / (EVEN_WEIGHT**2 + dissimilarity**2))
-        log_time = self.sales.log_time_adjustment[row]
+        further = {TIME: self.sales.log_time_adjustment[row]}
+        if self.particular is not None:
+            further[PARTICULAR] = -(1.0 - SHARED) * self.particular[row]
         return adjust(
             row=row,
-            lines=(*self.lines, TIME),
+            lines=(*self.lines, *further),
             price_usd=self.sales.price_usd[row],
-            log_lines=np.concatenate([differences, log_time[:, :, None]], axis=2),
+            log_lines=np.concatenate([differences, np.stack([*further.values()], axis=2)], axis=2),
             weight=weight,
             dissimilarity=dissimilarity,
             aspects=aspects,
@@ -87,23 +99,30 @@ class Comparables:
         return np.take_along_axis(row, order, 1), np.take_along_axis(own, order, 1)
 
 
-def fit_comparables(groundwork: Groundwork, count: int) -> Comparables:
-    """Candidates for `count` comparables a parcel, without prices that characteristics do not explain."""
+def fit_comparables(groundwork: Groundwork, count: int, boosting: Boosting | None = None) -> Comparables:
+    """Candidates for `count` comparables a parcel, without prices that characteristics do not explain.
+
+    With `boosting` the adjustments are reconciled with it.
+    """
     hedonic = groundwork.hedonic
     explained = np.abs(hedonic.residual) <= FAR_RESIDUAL * hedonic.sigma
     newest = {parcel: row for row, parcel in enumerate(groundwork.sales.properties.parcel_id) if explained[row]}
     sales = groundwork.sales.take(np.array(sorted(newest.values()), dtype=np.int64))
-    parts = _parts(groundwork, sales.properties)
+    parts = _parts(groundwork, sales.properties, boosting)
     ground = _ground(groundwork, sales.properties)
     space = _space(ground, parts, sales.day)
-    lines = (*hedonic.encoding.groups(), LOCATION)
-    return Comparables(groundwork, sales, lines, parts, ground, cKDTree(space), count)
+    lines = (*hedonic.encoding.groups(), LOCATION, *((MODEL,) if boosting else ()))
+    particular = None if boosting is None else sales.log_price - hedonic.intercept - parts.sum(axis=1)
+    return Comparables(groundwork, sales, lines, parts, ground, cKDTree(space), count, boosting, particular)
 
 
-def _parts(groundwork: Groundwork, properties: Properties) -> FloatArray:
+def _parts(groundwork: Groundwork, properties: Properties, boosting: Boosting | None) -> FloatArray:
     """Log price by line of the grid; location is the neighbourhood, the place and what nearby sales leave."""
     parts = groundwork.hedonic.contributions(properties)
     parts[LOCATION] = parts[LOCATION] + groundwork.surroundings.level(properties)
+    if boosting is not None:
+        told = groundwork.hedonic.intercept + sum(parts.values(), np.zeros(len(properties)))
+        parts[MODEL] = np.log(boosting.predict(properties)) - told
     return np.column_stack([*parts.values()])
 
 

@@ -2,14 +2,28 @@
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
 from services.valuation.domain.properties import FloatArray, Properties, TextArray
 
 MINIMUM_LEVEL_SALES = 5  # a rarer use, class or condition is treated as the average one
+MOST_LEVELS = 60  # of one characteristic: the commonest; the others are treated as the average one
 CATEGORIES = {"use": "use_code", "quality": "building_class", "condition": "condition"}
+SKEWED = 100.0  # an attribute never negative that reaches this far is taken by its logarithm
+LEVEL_PENALTY = 5.0  # a level's effect shrinks by n / (n + 5)
+SQUARED = ("living_area", "land_area", "age", "quality")
 _NUMBER = re.compile(r"^\d+(\.\d+)?$")
+
+
+class Form(StrEnum):
+    """What a term makes of its characteristic."""
+
+    NUMBER = "number"
+    SQUARE = "square"
+    MISSING = "missing"
+    LEVEL = "level"
 
 
 @dataclass(frozen=True)
@@ -18,9 +32,12 @@ class Term:
 
     name: str
     group: str
-    center: float
-    scale: float
-    penalty: float
+    source: str
+    form: Form
+    level: str = ""
+    center: float = 0.0
+    scale: float = 1.0
+    penalty: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,22 +48,27 @@ class Encoding:
     """
 
     year: int
+    logged: frozenset[str]
     fill: dict[str, float]
     sold: dict[str, tuple[float, float]]
     terms: tuple[Term, ...]
 
     def matrix(self, properties: Properties) -> FloatArray:
         """One row per property, one column per term, centred and scaled."""
-        numbers = _within(_numbers(properties, self.year), self.sold)
-        columns = [_column(properties, numbers, self.fill, term.name) for term in self.terms]
+        numbers = _within(self.numbers(properties), self.sold)
+        columns = [_column(properties, numbers, self.fill, term) for term in self.terms]
         center = np.array([term.center for term in self.terms])
         scale = np.array([term.scale for term in self.terms])
         matrix: FloatArray = (np.column_stack(columns) - center) / scale
         return matrix
 
+    def numbers(self, properties: Properties) -> dict[str, FloatArray]:
+        """Every numeric characteristic, NaN where not known: what a tree model takes as it is."""
+        return _numbers(properties, self.year, self.logged)
+
     def beyond(self, properties: Properties) -> FloatArray:
         """How far living area and land area lie beyond what was sold, as a log ratio; 0 within."""
-        numbers = _numbers(properties, self.year)
+        numbers = self.numbers(properties)
         far = np.zeros(len(properties))
         for name in ("living_area", "land_area"):
             low, high = self.sold.get(name, (-np.inf, np.inf))
@@ -58,35 +80,43 @@ class Encoding:
         """The groups in the order of their first term."""
         return list(dict.fromkeys(term.group for term in self.terms))
 
+    def level_groups(self) -> list[str]:
+        """The groups that have levels: what a tree model takes by their effect."""
+        return list(dict.fromkeys(term.group for term in self.terms if term.form is Form.LEVEL))
+
 
 def learn_encoding(sold: Properties, year: int) -> Encoding:
     """The terms that the sold properties can tell apart; a column that is the same for all is left out."""
-    numbers = _numbers(sold, year)
+    logged = frozenset(name for name, values in sold.attributes.items() if _is_skewed(values))
+    numbers = _numbers(sold, year, logged)
     known = {name: values[np.isfinite(values)] for name, values in numbers.items()}
     fill = {name: float(np.median(values)) for name, values in known.items() if len(values)}
     ranges = {name: (float(known[name].min()), float(known[name].max())) for name in fill}
-    names = [*_number_terms(fill), *_level_terms(sold)]
-    terms = []
-    for name in names:
-        column = _column(sold, numbers, fill, name)
-        spread = float(np.std(column))
-        if spread < 1e-9:
-            continue
-        if "=" in name:  # a level's effect shrinks by n / (n + 5)
-            terms.append(Term(name, _group(name), 0.0, 1.0, 5.0))
-        else:
-            terms.append(Term(name, _group(name), float(np.mean(column)), spread, 1.0))
-    return Encoding(year=year, fill=fill, sold=ranges, terms=tuple(terms))
+    candidates = [*_number_terms(fill), *_level_terms(sold)]
+    terms = (_scaled(term, _column(sold, numbers, fill, term)) for term in candidates)
+    kept = tuple(term for term in terms if term is not None)
+    return Encoding(year=year, logged=logged, fill=fill, sold=ranges, terms=kept)
 
 
-def raw_numbers(properties: Properties, year: int) -> dict[str, FloatArray]:
-    """Every numeric characteristic, NaN where not known: what a tree model takes as it is."""
-    return _numbers(properties, year)
+def _scaled(term: Term, column: FloatArray) -> Term | None:
+    spread = float(np.std(column))
+    if spread < 1e-9:
+        return None
+    if term.form is Form.LEVEL:
+        return Term(term.name, term.group, term.source, term.form, term.level, penalty=LEVEL_PENALTY)
+    return Term(term.name, term.group, term.source, term.form, center=float(np.mean(column)), scale=spread)
 
 
-def _numbers(properties: Properties, year: int) -> dict[str, FloatArray]:
-    built = properties.year_built
-    effective = np.where(np.isnan(properties.effective_year_built), built, properties.effective_year_built)
+def _is_skewed(values: FloatArray) -> bool:
+    return bool(np.nanmax(values, initial=0.0) > SKEWED and np.nanmin(values, initial=0.0) >= 0)
+
+
+def _numbers(properties: Properties, year: int, logged: frozenset[str]) -> dict[str, FloatArray]:
+    """A year after next is not known; an attribute is taken as it is or by its logarithm, as was learned."""
+    built, effective = (
+        np.where(years > year + 1, np.nan, years) for years in (properties.year_built, properties.effective_year_built)
+    )
+    effective = np.where(np.isnan(effective), built, effective)
     numbers = {
         "living_area": np.log(properties.living_area_sqft),
         "land_area": np.log(properties.land_area_sqft),
@@ -99,8 +129,7 @@ def _numbers(properties: Properties, year: int) -> dict[str, FloatArray]:
         "condition": _levels_as_numbers(properties.condition),
     }
     for name, values in properties.attributes.items():
-        skewed = np.nanmax(values, initial=0.0) > 100 and np.nanmin(values, initial=0.0) >= 0
-        numbers[name] = np.log1p(values) if skewed else values
+        numbers[name] = np.log1p(np.maximum(values, 0.0)) if name in logged else values
     return numbers
 
 
@@ -108,34 +137,45 @@ def _levels_as_numbers(levels: TextArray) -> FloatArray:
     return np.array([float(level) if _NUMBER.match(level) else np.nan for level in levels])
 
 
-def _number_terms(fill: dict[str, float]) -> list[str]:
-    squares = [f"{name}^2" for name in ("living_area", "land_area", "age", "quality") if name in fill]
-    return [*fill, *squares, *(f"{name}?" for name in fill)]
+def _number_terms(fill: dict[str, float]) -> list[Term]:
+    plain = [Term(name, _group(name), name, Form.NUMBER) for name in fill]
+    squares = [Term(f"{name}^2", _group(name), name, Form.SQUARE) for name in SQUARED if name in fill]
+    missing = [Term(f"{name}?", _group(name), name, Form.MISSING) for name in fill]
+    return [*plain, *squares, *missing]
 
 
-def _level_terms(sold: Properties) -> list[str]:
+def _level_terms(sold: Properties) -> list[Term]:
     terms = []
-    for group, column in CATEGORIES.items():
-        levels, counts = np.unique(getattr(sold, column).astype(str), return_counts=True)
-        terms += [f"{group}={level}" for level in levels[counts >= MINIMUM_LEVEL_SALES]]
+    for group in (*CATEGORIES, *sold.categories):
+        levels, counts = np.unique(_levels(sold, group).astype(str), return_counts=True)
+        commonest = np.argsort(-counts, kind="stable")[:MOST_LEVELS]
+        common = sorted(str(levels[at]) for at in commonest if counts[at] >= MINIMUM_LEVEL_SALES)
+        terms += [Term(f"{group}={level}", group, group, Form.LEVEL, level) for level in common]
     return terms
 
 
+def _levels(properties: Properties, group: str) -> TextArray:
+    if group in CATEGORIES:
+        levels: TextArray = getattr(properties, CATEGORIES[group])
+        return levels
+    return properties.categories.get(group, np.full(len(properties), "", dtype=object))
+
+
 def _within(numbers: dict[str, FloatArray], sold: dict[str, tuple[float, float]]) -> dict[str, FloatArray]:
-    return {name: np.clip(numbers[name], *ends) for name, ends in sold.items() if name in numbers}
+    return {
+        name: np.clip(numbers[name], *ends) if name in numbers else np.array([np.nan]) for name, ends in sold.items()
+    }
 
 
-def _column(properties: Properties, numbers: dict[str, FloatArray], fill: dict[str, float], name: str) -> FloatArray:
-    if "=" in name:
-        group, level = name.split("=", 1)
-        return np.asarray(getattr(properties, CATEGORIES[group]) == level, dtype=float)
-    if name.endswith("?"):
-        return np.isnan(numbers[name[:-1]]).astype(float)
-    base = name.removesuffix("^2")
-    filled = np.where(np.isnan(numbers[base]), fill[base], numbers[base])
-    return (filled - fill[base]) ** 2 if name.endswith("^2") else filled
+def _column(properties: Properties, numbers: dict[str, FloatArray], fill: dict[str, float], term: Term) -> FloatArray:
+    if term.form is Form.LEVEL:
+        return np.asarray(_levels(properties, term.source) == term.level, dtype=float)
+    values = np.broadcast_to(numbers[term.source], len(properties))
+    if term.form is Form.MISSING:
+        return np.isnan(values).astype(float)
+    filled = np.where(np.isnan(values), fill[term.source], values)
+    return (filled - fill[term.source]) ** 2 if term.form is Form.SQUARE else filled
 
 
 def _group(name: str) -> str:
-    base = re.split(r"[=?^]", name, maxsplit=1)[0]
-    return "age" if base == "years_since_built" else base
+    return "age" if name == "years_since_built" else name

@@ -19,6 +19,7 @@ HELD_OUT_SHARE = 0.2
 class Accuracy:
     """Statistics of value over price on held-out sales, nothing trimmed, prices as they were paid.
 
+    Values are carried from the day before the first of them to each sale's day by the older sales' trend.
     Ratios as fractions; cod, mdape and interval_coverage in percent.
     """
 
@@ -49,10 +50,13 @@ def evaluate(
     test = known.take(known.sale_date >= np.datetime64(first, "D"))
     if len(test) < 2:
         return None
-    sales, _ = learnable_sales(known, first - timedelta(days=1))
+    before = first - timedelta(days=1)
+    sales, time = learnable_sales(known, before)
     estimates = MODELS[model].fit(sales, comparables=comparables).estimate(test.properties)
-    inside = (estimates.low_usd <= test.price_usd) & (test.price_usd <= estimates.high_usd)
-    return _accuracy(estimates.value_usd, test.price_usd, inside.mean(), len(sales), first)
+    carried = np.exp(time.log_adjustment(np.array(before, dtype="datetime64[D]"), test.sale_date))
+    price_then = test.price_usd / carried
+    inside = (estimates.low_usd <= price_then) & (price_then <= estimates.high_usd)
+    return _accuracy(estimates.value_usd * carried, test.price_usd, inside.mean(), len(sales), first)
 
 
 def _first_held_out(sold: Sales) -> date:

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 
 from services.valuation.domain.hedonic import Hedonic, fit_hedonic
+from services.valuation.domain.kernel import Kernel
+from services.valuation.domain.kriging import Kriging, fit_kriging
 from services.valuation.domain.location import Surroundings, learn_surroundings
+from services.valuation.domain.properties import FloatArray, Properties
 from services.valuation.domain.refusal import ValuationRefusedError
 from services.valuation.domain.sales import MINIMUM_SALES, Sales, TrainingSales
 from services.valuation.domain.time_adjustment import TimeAdjustment, learn_time_adjustment
@@ -14,11 +18,37 @@ from services.valuation.domain.time_adjustment import TimeAdjustment, learn_time
 
 @dataclass(frozen=True)
 class Groundwork:
-    """What every model starts from: the sales, the regression on them and what it leaves by place."""
+    """What every model starts from: the sales, the regression on them and what it leaves by place.
+
+    With a `kernel`, learned from older sales, kriging takes it as it is.
+    """
 
     sales: TrainingSales
     hedonic: Hedonic
     surroundings: Surroundings
+    kernel: Kernel | None = None
+
+    @cached_property
+    def kriging(self) -> Kriging | None:
+        """Kriging of what the regression leaves, made when first asked for; None with too few sales."""
+        return fit_kriging(self.sales, self.hedonic, self.kernel)
+
+    @property
+    def learned_kernel(self) -> Kernel | None:
+        """The covariance that kriging goes by; None where none was given and none has been asked for."""
+        made: Kriging | None = self.__dict__.get("kriging")
+        return made.kernel if made else self.kernel
+
+    @cached_property
+    def own_foretold(self) -> tuple[FloatArray, FloatArray]:
+        """What other parcels' sales foretell of each sale, and its standard deviation."""
+        return self.foretell(self.sales.properties, self.sales.day)
+
+    def foretell(self, properties: Properties, day: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+        """What the sales around add to the regression's log value, and its standard deviation."""
+        if self.kriging is not None:
+            return self.kriging.foretell(properties, day)
+        return self.surroundings.level(properties, before_day=day), np.full(len(properties), self.hedonic.sigma)
 
 
 def learnable_sales(sold: Sales, valuation_date: date) -> tuple[TrainingSales, TimeAdjustment]:
@@ -46,13 +76,13 @@ def learnable_sales(sold: Sales, valuation_date: date) -> tuple[TrainingSales, T
         log_time_adjustment=np.zeros(len(known)),
     )
     adjustment = learn_time_adjustment(sales, fit_hedonic(sales))
-    carried = adjustment.log_adjustment(sales.sale_date, np.datetime64(valuation_date, "D"))
+    carried = adjustment.log_adjustment(sales.sale_date, np.array(valuation_date, dtype="datetime64[D]"))
     return replace(sales, log_time_adjustment=carried), adjustment
 
 
-def learn_groundwork(sales: TrainingSales) -> Groundwork:
-    """The regression and the surroundings of sales."""
+def learn_groundwork(sales: TrainingSales, kernel: Kernel | None = None) -> Groundwork:
+    """The regression and the surroundings of sales; kriging will take the kernel, if one is given."""
     hedonic = fit_hedonic(sales)
     bounded = hedonic.residual * hedonic.robust_weight(hedonic.residual)  # one wrong price moves no neighbour far
     surroundings = learn_surroundings(sales.properties, residual=bounded, day=sales.day, plane=hedonic.plane)
-    return Groundwork(sales, hedonic, surroundings)
+    return Groundwork(sales, hedonic, surroundings, kernel)

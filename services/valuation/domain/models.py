@@ -1,14 +1,15 @@
 """The registry of models: one interface, `MODELS[name].fit(sales)` and then `estimate(properties)`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from services.valuation.domain.boosting import fit_boosting
+from services.valuation.domain.boosting import Boosting, fit_boosting
 from services.valuation.domain.calibration import (
     Level,
     Precision,
@@ -18,8 +19,9 @@ from services.valuation.domain.calibration import (
 )
 from services.valuation.domain.comparables import Comparables, fit_comparables
 from services.valuation.domain.evidence import Groundwork, learn_groundwork
+from services.valuation.domain.kernel import Kernel
 from services.valuation.domain.properties import BoolArray, FloatArray, Properties
-from services.valuation.domain.regression import Regression
+from services.valuation.domain.regression import Regression, fit_kriged_regression
 from services.valuation.domain.sales import TrainingSales
 
 FOLD_STARTS = (0.70, 0.85)  # of the training sales in time order; each fold ends where the next begins
@@ -73,6 +75,21 @@ class FittedModel:
         """Value in USD, to the cent."""
         return self._value(np.column_stack([m.predict(properties) for m in self.members.values()]))
 
+    def predict_uncalibrated(self, properties: Properties) -> FloatArray:
+        """The members' weighed value in USD, as it is before level and equity are set."""
+        by_member = np.column_stack([member.predict(properties) for member in self.members.values()])
+        return np.asarray(by_member @ self.weights, dtype=float)
+
+    def refit(self, sales: TrainingSales) -> "FittedModel":
+        """The same weights, level, precision and covariance on other sales: how to follow sales as they arrive."""
+        groundwork = learn_groundwork(sales, self.comparables.groundwork.learned_kernel)
+        count = self.comparables.count
+        return replace(
+            self,
+            members=fit_members(tuple(self.members), groundwork, count),
+            comparables=fit_comparables(groundwork, count),
+        )
+
     def estimate(self, properties: Properties) -> Estimates:
         """Value, interval, confidence and contributions."""
         by_member = np.column_stack([member.predict(properties) for member in self.members.values()])
@@ -111,52 +128,80 @@ class Model:
     members: tuple[str, ...]
 
     def fit(self, sales: TrainingSales, *, comparables: int = 5) -> FittedModel:
-        """The model of these sales, with `comparables` comparable sales a parcel."""
-        by_member, price, difficulty = self._out_of_fold(sales, comparables)
+        """The model of these sales, with `comparables` comparable sales a parcel.
+
+        On one thread: as fast where the machine is shared, and the sums are added in one order.
+        """
+        with threadpool_limits(limits=1):
+            return self._fit(sales, comparables)
+
+    def _fit(self, sales: TrainingSales, comparables: int) -> FittedModel:
+        by_member, price, difficulty, kernel = self._out_of_fold(sales, comparables)
         blended = len(self.members) > 1
         weights = best_weights(by_member, price) if blended else np.ones(1)
         level = learn_level(by_member @ weights, price) if blended else Level()
         precision = learn_precision(level.apply(by_member @ weights), price, difficulty)
-        groundwork = learn_groundwork(sales)
+        groundwork = learn_groundwork(sales, kernel)
         return FittedModel(
             name=self.name,
-            members=self._fit_members(groundwork, comparables),
+            members=fit_members(self.members, groundwork, comparables),
             weights=weights,
             level=level,
             precision=precision,
             comparables=fit_comparables(groundwork, comparables),
         )
 
-    def _fit_members(self, groundwork: Groundwork, comparables: int) -> dict[str, Member]:
-        return {name: MEMBERS[name](groundwork, comparables) for name in self.members}
+    def _out_of_fold(
+        self, sales: TrainingSales, comparables: int
+    ) -> tuple[FloatArray, FloatArray, FloatArray, Kernel | None]:
+        """Each member's value, the price at the valuation date and the difficulty of the folds' sales.
 
-    def _out_of_fold(self, sales: TrainingSales, comparables: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Each member's value, the price at the valuation date and the difficulty of the folds' sales."""
+        And the covariance that the oldest sales taught, which the later ones go by.
+        """
         values, prices, difficulties = [], [], []
+        kernel: Kernel | None = None
         edges = [int(share * len(sales)) for share in (*FOLD_STARTS, 1.0)]
         for start, end in pairwise(edges):
-            groundwork = learn_groundwork(sales.take(np.arange(start)))
+            groundwork = learn_groundwork(sales.take(np.arange(start)), kernel)
             fold = sales.take(np.arange(start, end))
-            members = self._fit_members(groundwork, comparables).values()
+            members = fit_members(self.members, groundwork, comparables).values()
             values.append(np.column_stack([member.predict(fold.properties) for member in members]))
             prices.append(np.exp(fold.log_price))
             difficulties.append(_difficulty(fit_comparables(groundwork, comparables), fold.properties))
-        return np.concatenate(values), np.concatenate(prices), np.concatenate(difficulties)
+            kernel = groundwork.learned_kernel
+        return np.concatenate(values), np.concatenate(prices), np.concatenate(difficulties), kernel
 
 
-MEMBERS: Mapping[str, Callable[[Groundwork, int], Member]] = MappingProxyType(
+Maker = Callable[[Groundwork, int, Mapping[str, Member]], Member]
+
+
+def _reconciled(groundwork: Groundwork, comparables: int, made: Mapping[str, Member]) -> Member:
+    boosting = made.get("boosting")
+    trees = boosting if isinstance(boosting, Boosting) else fit_boosting(groundwork)
+    return fit_comparables(groundwork, comparables, trees)
+
+
+MEMBERS: Mapping[str, Maker] = MappingProxyType(
     {
-        "comparables": fit_comparables,
-        "hedonic": lambda groundwork, _: Regression(groundwork.hedonic),
-        "boosting": lambda groundwork, _: fit_boosting(groundwork),
+        "comparables": lambda groundwork, comparables, _: fit_comparables(groundwork, comparables),
+        "hedonic": lambda groundwork, *_: Regression(groundwork.hedonic),
+        "kriging": lambda groundwork, *_: fit_kriged_regression(groundwork),
+        "boosting": lambda groundwork, *_: fit_boosting(groundwork),
+        "reconciled": _reconciled,
     }
 )
+BLENDED = ("comparables", "hedonic", "kriging", "boosting", "reconciled")
 MODELS: Mapping[str, Model] = MappingProxyType(
-    {
-        "blend": Model("blend", tuple(MEMBERS)),
-        **{name: Model(name, (name,)) for name in MEMBERS},
-    }
+    {"blend": Model("blend", BLENDED), **{name: Model(name, (name,)) for name in MEMBERS}}
 )
+
+
+def fit_members(names: tuple[str, ...], groundwork: Groundwork, comparables: int) -> dict[str, Member]:
+    """Ways of valuing on one groundwork, in the order of their names given; one may build on those before it."""
+    made: dict[str, Member] = {}
+    for name in names:
+        made[name] = MEMBERS[name](groundwork, comparables, made)
+    return made
 
 
 def _difficulty(comparables: Comparables, properties: Properties) -> FloatArray:

@@ -45,7 +45,10 @@ class UseCodes:
 
 @dataclass(frozen=True, kw_only=True)
 class Properties:
-    """Columns of equal length; a number that is not known is NaN, a text that is not known is ""."""
+    """Columns of equal length; a number that is not known is NaN, a text that is not known is "".
+
+    `attributes` and `categories` are the further numbers and texts that a source has, by their names.
+    """
 
     parcel_id: TextArray
     kind: TextArray
@@ -64,21 +67,30 @@ class Properties:
     latitude: FloatArray
     assessed_land_share: FloatArray
     attributes: Mapping[str, FloatArray] = field(default_factory=dict)
+    categories: Mapping[str, TextArray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.parcel_id)
 
     def take(self, rows: IntArray | BoolArray) -> "Properties":
         """The properties at these positions, or where the mask holds."""
-        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "attributes"}
+        further = ("attributes", "categories")
+        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name not in further}
         attributes = {name: values[rows] for name, values in self.attributes.items()}
-        return Properties(**columns, attributes=attributes)
+        categories = {name: values[rows] for name, values in self.categories.items()}
+        return Properties(**columns, attributes=attributes, categories=categories)
 
 
-def properties(frame: pl.DataFrame, *, use_codes: UseCodes | None = None, attributes: Sequence[str] = ()) -> Properties:
-    """Columns of `ingest.parcel_v1` as properties; `attributes` names numeric columns to use beside them.
+def properties(
+    frame: pl.DataFrame,
+    *,
+    use_codes: UseCodes | None = None,
+    attributes: Sequence[str] = (),
+    categories: Sequence[str] = (),
+) -> Properties:
+    """Columns of `ingest.parcel_v1` as properties; `attributes` and `categories` name columns to use beside them.
 
-    Numbers that no property can have (a negative area, year 0) are treated as not known.
+    Numbers that no property can have (a negative area, year 0, infinity) are treated as not known.
     """
     columns: dict[str, Any] = {name: _numbers(frame, name) for name in NUMBERS}
     for name in NUMBERS[:4]:
@@ -90,6 +102,7 @@ def properties(frame: pl.DataFrame, *, use_codes: UseCodes | None = None, attrib
         assessed_land_share=_land_share(frame),
         **columns,
         attributes={name: _numbers(frame, name) for name in attributes},
+        categories={name: _texts(frame, name) for name in categories},
     )
 
 
@@ -124,7 +137,8 @@ def _begins(codes: TextArray, beginnings: Sequence[str]) -> BoolArray:
 def _numbers(frame: pl.DataFrame, name: str) -> FloatArray:
     if name not in frame.columns:
         return np.full(frame.height, np.nan)
-    return frame[name].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy().copy()
+    values = frame[name].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def _texts(frame: pl.DataFrame, name: str) -> TextArray:

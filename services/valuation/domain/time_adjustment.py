@@ -12,15 +12,19 @@ from services.valuation.domain.hedonic import LOCATION, Hedonic
 from services.valuation.domain.properties import FloatArray
 from services.valuation.domain.sales import TrainingSales
 
-USUAL_BEND = 0.005  # how much a month's change in log price usually differs from the month before's
+USUAL_BEND = 0.0075  # how much a month's change in log price usually differs from the month before's
+MEMORY = 0.85  # of a month's departure from the long-run change that is left a month later
+USUAL_CHANGE = 0.003  # of the long-run monthly change in log price: drawn towards 0 as if by one such draw
+DAYS_PER_MONTH = 30.4375
+WEEK_DAYS, WEEKLY_SALES = 7, 20  # prices are followed by the week where so many are sold, else by the month
+LONGEST_CARRY_DAYS = 3 * 365
 SALES_PER_CONTROL = 10
-FAR_RESIDUAL = 4.0  # robust standard deviations: no evidence on the price of a month
-MID_MONTH_DAYS = 14.6
+FAR_RESIDUAL = 4.0  # robust standard deviations: no evidence on the price of a period
 
 
 @dataclass(frozen=True)
 class TimeAdjustment:
-    """The smoothed log price level by day; flat before the first and after the last month with sales."""
+    """The smoothed log price level by day; flat before the first sale, damped growth after the last."""
 
     day: FloatArray
     level: FloatArray
@@ -28,39 +32,45 @@ class TimeAdjustment:
     monthly_trend_percent_interval: Interval | None
     reason: str | None
 
-    def log_adjustment(self, sale_date: NDArray[np.datetime64], valuation_date: np.datetime64) -> FloatArray:
-        """What is added to a log price to carry it from its sale date to the valuation date."""
-        at_sale = np.interp(_days(sale_date), self.day, self.level)
-        at_valuation = np.interp(_days(np.array([valuation_date])), self.day, self.level)[0]
-        adjustment: FloatArray = at_valuation - at_sale
-        return adjustment
+    def log_adjustment(self, sale_date: NDArray[np.datetime64], at: NDArray[np.datetime64]) -> FloatArray:
+        """What is added to a log price to carry it from its sale date to another date."""
+        carried: FloatArray = self._level(at) - self._level(sale_date)
+        return carried
+
+    def _level(self, dates: NDArray[np.datetime64]) -> FloatArray:
+        return np.interp(_days(dates), self.day, self.level)
 
 
 def learn_time_adjustment(sales: TrainingSales, hedonic: Hedonic) -> TimeAdjustment:
     """The time adjustment of sales whose hedonic regression knows no time yet.
 
-    A monthly hedonic index, mix held constant, smoothed by a Whittaker filter: months with many sales keep
-    their level, thin ones follow their neighbours. None, with the reason, where no trend can be told.
+    A hedonic index by week or month, mix held constant, smoothed and carried on with a damped trend: periods
+    with many sales keep their level, thin ones follow their neighbours. None, with the reason, where no
+    trend can be told.
     """
     usable = np.abs(hedonic.residual) <= FAR_RESIDUAL * hedonic.sigma
     sold = sales.take(usable)
+    controls = _controls(sold, hedonic)
+    first, period_days = sales.sale_date.min(), _period_days(sales)
+    period = ((sold.sale_date - first).astype(np.int64) // period_days).astype(np.int64)
     try:
-        trend = price_trend(
-            sold.price_usd,
-            month_number(sold.sale_date),
-            _controls(sold, hedonic),
-            minimum_sales_per_month=1,
-        )
+        trend = price_trend(sold.price_usd, month_number(sold.sale_date), controls, minimum_sales_per_month=1)
+        index = price_trend(sold.price_usd, period, controls, minimum_sales_per_month=1)
     except AppraisalError as error:
         return TimeAdjustment(np.zeros(1), np.zeros(1), None, None, error.code)
-    months, level = _smooth(trend, hedonic.sigma)
+    level = _smooth(index, hedonic.sigma, period_days)
     return TimeAdjustment(
-        day=_days(months.astype("datetime64[M]").astype("datetime64[D]")) + MID_MONTH_DAYS,
+        day=_days(np.array([first]))[0] + (np.arange(len(level)) + 0.5) * period_days,
         level=level,
         monthly_trend_percent=trend.monthly_trend_percent,
         monthly_trend_percent_interval=trend.monthly_trend_percent_interval,
         reason=None,
     )
+
+
+def _period_days(sales: TrainingSales) -> float:
+    span = float((sales.sale_date.max() - sales.sale_date.min()).astype(np.int64)) + 1.0
+    return WEEK_DAYS if len(sales) / span * WEEK_DAYS >= WEEKLY_SALES else DAYS_PER_MONTH
 
 
 def _controls(sales: TrainingSales, hedonic: Hedonic) -> FloatArray:
@@ -72,21 +82,32 @@ def _controls(sales: TrainingSales, hedonic: Hedonic) -> FloatArray:
     return np.column_stack([hedonic.encoding.matrix(sales.properties), place])
 
 
-def _smooth(trend: PriceTrend, sigma: float) -> tuple[NDArray[np.int64], FloatArray]:
-    """Whittaker (1923): weighted squared misfit plus squared second differences, every month filled."""
-    known = [month for month in trend.months if month.index is not None]
-    first, last = trend.months[0].month, trend.months[-1].month
-    months = np.arange(first, last + 1)
-    weight, level = np.zeros(len(months)), np.zeros(len(months))
-    for month in known:
-        weight[month.month - first] = month.sales
-        level[month.month - first] = np.log(month.index or 100.0)
-    if len(months) < 3:
-        return months, level
-    bends = np.diff(np.eye(len(months)), n=2, axis=0)
-    stiffness = (sigma / USUAL_BEND) ** 2
-    smooth = np.linalg.solve(np.diag(weight) + stiffness * bends.T @ bends, weight * level)
-    return months, smooth.astype(np.float64)
+def _smooth(index: PriceTrend, sigma: float, period_days: float) -> FloatArray:
+    """Levels of all periods and of those to come, by penalised least squares (a damped local trend).
+
+    The change from period to period returns to a long-run change (Gardner and McKenzie, 1985), which is
+    learned too and drawn towards none; without damping this is the filter of Whittaker (1923).
+    """
+    months = period_days / DAYS_PER_MONTH
+    seen = index.months[-1].month + 1
+    count = seen + int(LONGEST_CARRY_DAYS / period_days)
+    weight, level = np.zeros(count + 1), np.zeros(count + 1)
+    for period in index.months:
+        if period.index is not None:
+            weight[period.month] = period.sales / sigma**2
+            level[period.month] = np.log(period.index / 100.0)
+    kept = MEMORY**months
+    usual = USUAL_BEND / np.sqrt(1 - MEMORY**2) * months  # change of a period about the long-run change
+    bend = usual * np.sqrt(1 - kept**2)
+    steps = np.zeros(
+        (count, count + 1)
+    )  # departures of each period's bend, in usual ones; the last column is the long run
+    row = np.arange(count - 1)
+    steps[row, row], steps[row, row + 1], steps[row, -1] = -1 / usual, 1 / usual, -1 / usual
+    steps[1 : count - 1] = (steps[1 : count - 1] - kept * steps[: count - 2]) * usual / bend
+    steps[count - 1, -1] = 1 / (USUAL_CHANGE * months)
+    solved = np.linalg.solve(np.diag(weight) + steps.T @ steps, weight * level)
+    return np.asarray(solved[:-1], dtype=float)
 
 
 def _days(dates: NDArray[np.datetime64]) -> FloatArray:
