@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from appraisal.arrays import (
     Floats,
@@ -21,18 +21,15 @@ from appraisal.arrays import (
 )
 from appraisal.distributions import student_t_two_sided
 from appraisal.errors import LengthMismatchError, NotNumericError, TooFewSalesError, TrendNotIdentifiedError
-
-_NEGLIGIBLE = 1e-9  # share of a column's variation below which the controls explain all of it
-
-
-@dataclass(frozen=True, kw_only=True)
-class MonthIndex:
-    """Price level of one month, base month = 100; None where the month's sales are too few to say."""
-
-    month: int
-    sales: int
-    index: float | None
-    interval: Interval | None
+from appraisal.month_levels import (
+    NEGLIGIBLE,
+    MonthIndex,
+    base_month,
+    left_over,
+    month_levels,
+    orthonormal_basis,
+    silent_index,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +75,12 @@ def price_trend(
     One row per sale, no intercept column needed. Refuses fewer than `minimum_sales` or too few for the
     number of controls (too_few_sales), and months that the controls explain (trend_not_identified).
     """
-    log_price, months, design = _checked(sale_price, month, controls)
+    log_price, months, design = checked_sales(sale_price, month, controls)
     require_confidence(confidence)
     if len(log_price) < minimum_sales:
         raise TooFewSalesError(f"a price trend needs at least {minimum_sales} sales, not {len(log_price)}")
-    basis = _orthonormal_basis(design)
-    price_left = _left_over(basis, log_price)
+    basis = orthonormal_basis(design)
+    price_left = left_over(basis, log_price)
     low, middle, high = _trend(basis, price_left, months, confidence)
     base, index = _index(basis, price_left, months, confidence, minimum_sales=minimum_sales_per_month)
     return PriceTrend(
@@ -121,7 +118,10 @@ def time_factor(monthly_trend_percent: float, months: ArrayLike) -> Floats:
     return np.power(1 + monthly_trend_percent / 100, to_floats("months", months))
 
 
-def _checked(sale_price: ArrayLike, month: ArrayLike, controls: ArrayLike | None) -> tuple[Floats, Integers, Floats]:
+def checked_sales(
+    sale_price: ArrayLike, month: ArrayLike, controls: ArrayLike | None
+) -> tuple[Floats, Integers, Floats]:
+    """Log prices, months and controls as arrays of one length, or a refusal."""
     log_price = np.log(to_positive("sale_price", sale_price))
     given = to_floats("month", month)
     extra = np.empty((len(log_price), 0)) if controls is None else to_floats("controls", controls)
@@ -136,32 +136,15 @@ def _checked(sale_price: ArrayLike, month: ArrayLike, controls: ArrayLike | None
     return log_price, given.astype(np.int64), extra
 
 
-def _orthonormal_basis(controls: Floats) -> Floats:
-    """Independent directions of the controls and the intercept; collinear columns fall together."""
-    centered = controls - controls.mean(axis=0)
-    lengths = np.linalg.norm(centered, axis=0)
-    varies = lengths > _NEGLIGIBLE * np.linalg.norm(controls, axis=0)  # a constant is the intercept again
-    design = np.column_stack([np.full(len(controls), len(controls) ** -0.5), centered[:, varies] / lengths[varies]])
-    left, sizes, _ = np.linalg.svd(design, full_matrices=False)
-    basis: Floats = left[:, sizes > sizes[0] * max(design.shape) * np.finfo(np.float64).eps]
-    return basis
-
-
-def _left_over(basis: Floats, values: Floats) -> Floats:
-    """What the controls do not explain of a column or of each column of a matrix."""
-    left: Floats = values - basis @ (basis.T @ values)
-    return left
-
-
 def _trend(basis: Floats, price_left: Floats, months: Integers, confidence: float) -> tuple[float, float, float]:
     """Low end, estimate and high end of the monthly change in log price."""
     degrees = len(months) - basis.shape[1] - 1
     if degrees < 1:
         raise TooFewSalesError(f"{len(months)} sales are too few for {basis.shape[1]} controls")
     since = (months - months.min()).astype(np.float64)
-    month_left = _left_over(basis, since)
+    month_left = left_over(basis, since)
     spread = float(month_left @ month_left)
-    if spread <= _NEGLIGIBLE * max(1.0, float(since @ since)):
+    if spread <= NEGLIGIBLE * max(1.0, float(since @ since)):
         raise TrendNotIdentifiedError("all sales are of one month, or the controls explain the month")
     slope = float(month_left @ price_left) / spread
     residual = price_left - slope * month_left
@@ -175,54 +158,11 @@ def _index(
 ) -> tuple[int | None, tuple[MonthIndex, ...]]:
     """The base month (the first with enough sales) and every month's level against it."""
     names, counts = np.unique(months, return_counts=True)
-    enough = counts >= max(1, minimum_sales)
-    if not enough.any():
-        return None, tuple(_silent(name, count) for name, count in zip(names, counts, strict=True))
-    base = int(names[np.argmax(enough)])
-    others = names[names != base]
-    levels = _levels(basis, price_left, months[:, None] == others, confidence)
-    by_month = dict(zip(others.tolist(), levels, strict=True))
-    index = [
-        MonthIndex(month=base, sales=int(count), index=100.0, interval=None)
-        if name == base
-        else _month_index(int(name), int(count), by_month[int(name)] if plenty else None)
-        for name, count, plenty in zip(names, counts, enough, strict=True)
-    ]
-    return base, tuple(index)
-
-
-def _levels(
-    basis: Floats, price_left: Floats, is_month: NDArray[np.bool_], confidence: float
-) -> list[tuple[float, float] | None]:
-    """Log level of each month and how far its interval reaches; None where it cannot be told."""
-    degrees = len(price_left) - basis.shape[1] - is_month.shape[1]
-    if degrees < 1:
-        return [None] * is_month.shape[1]
-    month_left = _left_over(basis, is_month.astype(np.float64))
-    sizes, directions = np.linalg.eigh(month_left.T @ month_left)
-    seen = sizes > _NEGLIGIBLE * max(1.0, float(sizes.max(initial=0.0)))
-    inverse = (directions[:, seen] / sizes[seen]) @ directions[:, seen].T
-    level = inverse @ (month_left.T @ price_left)
-    residual = price_left - month_left @ level
-    degrees = len(price_left) - basis.shape[1] - int(seen.sum())
-    error = np.sqrt(float(residual @ residual) / degrees * np.diag(inverse))
-    reach = student_t_two_sided(confidence, degrees=degrees) * error
-    blurred = np.linalg.norm(directions[:, ~seen], axis=1) > 1e-6
-    return [
-        None if unknown else (float(at), float(width)) for at, width, unknown in zip(level, reach, blurred, strict=True)
-    ]
-
-
-def _month_index(name: int, count: int, level: tuple[float, float] | None) -> MonthIndex:
-    if level is None:
-        return _silent(name, count)
-    at, reach = level
-    interval = (100 * float(np.exp(at - reach)), 100 * float(np.exp(at + reach)))
-    return MonthIndex(month=name, sales=count, index=100 * float(np.exp(at)), interval=interval)
-
-
-def _silent(name: int, count: int) -> MonthIndex:
-    return MonthIndex(month=int(name), sales=int(count), index=None, interval=None)
+    base = base_month(names, counts, minimum_sales)
+    levels = None if base is None else month_levels(basis, price_left, months, base)
+    if levels is None:
+        return base, silent_index(names, counts)
+    return base, levels.to_index(names, counts, confidence=confidence, minimum_sales=minimum_sales)
 
 
 def _percent(log_change: float) -> float:
