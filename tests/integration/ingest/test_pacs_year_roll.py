@@ -127,14 +127,19 @@ async def test_a_supplement_is_one_fact_for_each_pointer_that_moved(followed: Fo
     assert await followed.said() == _facts("parcel.changed", moved)
 
 
-async def test_a_supplement_that_changes_nothing_else_is_told_as_the_move_of_its_pointer(followed: Followed) -> None:
+async def test_a_supplement_is_told_as_the_move_of_its_pointer_and_once_more_when_it_is_official(
+    followed: Followed,
+) -> None:
     moved, number = followed.take(2), create_supplement_group(followed.source)
     create_property_supplement_layer(followed.source, moved, number)
     await followed.follow()
     assert await followed.said() == _facts("parcel.changed", moved)
+    assert {body["layer"] for _, body in await followed.bench.said()} == {"working"}
     accept_supplement(followed.source, number)
     await followed.follow()
-    assert await followed.said() == Counter()
+    assert await followed.said() == _facts("parcel.changed", moved)
+    told = [(body["layer"], body["supplement"]) for _, body in await followed.bench.said()]
+    assert told == [("official", number)] * len(moved)
 
 
 async def test_a_deleted_supplement_falls_back_to_the_layer_below(followed: Followed) -> None:
