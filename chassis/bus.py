@@ -18,6 +18,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 
 PUBLISH_WAIT_SECONDS = 5.0
 JOBS_STREAM = "JOBS"
+FACTS_STREAM = "FACTS"
 
 
 async def connect(url: str, *, name: str) -> Client:

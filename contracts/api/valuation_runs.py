@@ -290,6 +290,18 @@ class PostedParcel(Answer):
     found_tax_year: int | None
 
 
+class PostingCheck(Answer):
+    """What one synchronisation had brought back of a posting, when it ended."""
+
+    operation_id: UUID
+    sequence: int | None
+    checked_at: datetime
+    matched: int
+    different: int
+    missing: int
+    found_usd: float | None
+
+
 class PostedReport(Answer):
     """What the next synchronisation brought back of a posting, parcel by parcel."""
 
@@ -299,6 +311,9 @@ class PostedReport(Answer):
     counts: dict[PostedStatus, int]
     posted_usd: float
     found_usd: float | None = Field(description="the same parcels in the record now")
+    checks: list[PostingCheck] = Field(
+        default_factory=list, description="after each synchronisation until all matched, the newest first"
+    )
     items: list[PostedParcel]
     next: str | None = None
 

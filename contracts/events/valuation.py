@@ -18,7 +18,7 @@ class ValuationFact(Event):
     fact: ClassVar[str]
 
     tax_year: int
-    job_id: UUID = Field(description="the job that did it")
+    job_id: UUID = Field(description="the job that did it, or that it is about")
 
     @property
     def subject(self) -> str:
@@ -92,6 +92,20 @@ class ValuationRollPosted(RunFact):
     total_value_usd: float
 
 
+class ValuationRollChecked(RunFact):
+    """A synchronisation was laid beside a posting: what came back, what differs, what is missing."""
+
+    fact = "roll_checked"
+    subjects = ("valuation.roll_checked.*",)
+
+    posting_id: UUID
+    operation_id: UUID = Field(description="the synchronisation, which is its job's id")
+    pair: str
+    matched: int
+    different: int
+    missing: int
+
+
 class OverrideFact(ValuationFact):
     """A fact of a person's value of one parcel."""
 
@@ -129,6 +143,7 @@ VALUATION_EVENTS: tuple[type[Event], ...] = (
     ValuationRunPromoted,
     ValuationPromotionRejected,
     ValuationRollPosted,
+    ValuationRollChecked,
     ValuationValueOverridden,
     ValuationOverrideWithdrawn,
 )

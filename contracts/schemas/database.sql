@@ -1481,16 +1481,12 @@ CREATE VIEW valuation.posted_parcel_v1 AS
         END AS found_improvement_usd,
     found.tax_year AS found_tax_year,
         CASE
-            WHEN (found.parcel_id IS NULL) THEN 'not_in_record'::text
-            WHEN (NOT found.is_active) THEN 'inactive'::text
-            WHEN (found.tax_year <> posting.tax_year) THEN 'other_tax_year'::text
-            WHEN (found.value_usd IS NULL) THEN 'value_missing'::text
-            ELSE NULL::text
-        END AS missing_reason,
-    (found.value_usd = posted.value_usd) AS value_matches,
-    ((posted.land_value_usd IS NULL) OR COALESCE((found.land_value_usd = posted.land_value_usd), false)) AS land_matches,
-    ((posted.improvement_value_usd IS NULL) OR COALESCE((found.improvement_value_usd = posted.improvement_value_usd), false)) AS improvement_matches
-   FROM ((valuation.posted_value posted
+            WHEN (why.missing IS NOT NULL) THEN 'missing'::text
+            WHEN (why.fields = ''::text) THEN 'matched'::text
+            ELSE 'different'::text
+        END AS status,
+    COALESCE(why.missing, NULLIF(why.fields, ''::text)) AS reason
+   FROM (((valuation.posted_value posted
      JOIN valuation.posting posting ON (((posting.county = posted.county) AND (posting.id = posted.posting_id))))
      LEFT JOIN LATERAL ( SELECT parcel.parcel_id,
             parcel.is_active,
@@ -1502,7 +1498,62 @@ CREATE VIEW valuation.posted_parcel_v1 AS
                     ELSE parcel.total_value_usd
                 END AS value_usd
            FROM ingest.parcel_v1 parcel
-          WHERE ((parcel.county = posted.county) AND (parcel.parcel_id = posted.parcel_id))) found ON (true));
+          WHERE ((parcel.county = posted.county) AND (parcel.parcel_id = posted.parcel_id))) found ON (true))
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN (found.parcel_id IS NULL) THEN 'not_in_record'::text
+                    WHEN (NOT found.is_active) THEN 'inactive'::text
+                    WHEN (found.tax_year <> posting.tax_year) THEN 'other_tax_year'::text
+                    WHEN (found.value_usd IS NULL) THEN 'value_missing'::text
+                    ELSE NULL::text
+                END AS missing,
+            concat_ws(', '::text,
+                CASE
+                    WHEN (found.value_usd <> posted.value_usd) THEN 'value_usd'::text
+                    ELSE NULL::text
+                END,
+                CASE
+                    WHEN (posted.land_value_usd <> COALESCE(found.land_value_usd, ('-1'::integer)::numeric)) THEN 'land_value_usd'::text
+                    ELSE NULL::text
+                END,
+                CASE
+                    WHEN (posted.improvement_value_usd <> COALESCE(found.improvement_value_usd, ('-1'::integer)::numeric)) THEN 'improvement_value_usd'::text
+                    ELSE NULL::text
+                END) AS fields) why);
+
+-- Name: posting_check; Type: TABLE; Schema: valuation; Owner: -
+
+CREATE TABLE valuation.posting_check (
+    county text NOT NULL,
+    posting_id uuid NOT NULL,
+    operation_id uuid NOT NULL,
+    sequence bigint,
+    checked_at timestamp with time zone DEFAULT now() NOT NULL,
+    matched integer NOT NULL,
+    different integer NOT NULL,
+    missing integer NOT NULL,
+    found_usd numeric(18,2)
+);
+
+ALTER TABLE ONLY valuation.posting_check FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN posting_check.operation_id; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.posting_check.operation_id IS 'the synchronisation that was laid beside the posting';
+
+-- Name: posting_check_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.posting_check_v1 AS
+ SELECT county,
+    posting_id,
+    operation_id,
+    sequence,
+    checked_at,
+    matched,
+    different,
+    missing,
+    found_usd
+   FROM valuation.posting_check;
 
 -- Name: posting_v1; Type: VIEW; Schema: valuation; Owner: -
 
@@ -1797,6 +1848,11 @@ ALTER TABLE ONLY valuation.parcel_value
 
 ALTER TABLE ONLY valuation.posted_value
     ADD CONSTRAINT posted_value_pkey PRIMARY KEY (county, posting_id, parcel_id);
+
+-- Name: posting_check posting_check_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
+
+ALTER TABLE ONLY valuation.posting_check
+    ADD CONSTRAINT posting_check_pkey PRIMARY KEY (county, posting_id, operation_id);
 
 -- Name: posting posting_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
 
@@ -2227,6 +2283,10 @@ CREATE POLICY county_only ON valuation.posted_value USING (((county = current_se
 
 CREATE POLICY county_only ON valuation.posting USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
 
+-- Name: posting_check county_only; Type: POLICY; Schema: valuation; Owner: -
+
+CREATE POLICY county_only ON valuation.posting_check USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
 -- Name: promoted_override county_only; Type: POLICY; Schema: valuation; Owner: -
 
 CREATE POLICY county_only ON valuation.promoted_override USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
@@ -2262,6 +2322,10 @@ ALTER TABLE valuation.posted_value ENABLE ROW LEVEL SECURITY;
 -- Name: posting; Type: ROW SECURITY; Schema: valuation; Owner: -
 
 ALTER TABLE valuation.posting ENABLE ROW LEVEL SECURITY;
+
+-- Name: posting_check; Type: ROW SECURITY; Schema: valuation; Owner: -
+
+ALTER TABLE valuation.posting_check ENABLE ROW LEVEL SECURITY;
 
 -- Name: promoted_override; Type: ROW SECURITY; Schema: valuation; Owner: -
 
@@ -2588,6 +2652,14 @@ GRANT SELECT,INSERT ON TABLE valuation.posting TO terrafusion_valuation;
 -- Name: TABLE posted_parcel_v1; Type: ACL; Schema: valuation; Owner: -
 
 GRANT SELECT ON TABLE valuation.posted_parcel_v1 TO terrafusion_reader;
+
+-- Name: TABLE posting_check; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT,INSERT ON TABLE valuation.posting_check TO terrafusion_valuation;
+
+-- Name: TABLE posting_check_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.posting_check_v1 TO terrafusion_reader;
 
 -- Name: TABLE posting_v1; Type: ACL; Schema: valuation; Owner: -
 

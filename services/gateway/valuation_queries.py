@@ -20,16 +20,7 @@ _OVERRIDE = (
     "id, county, parcel_id, tax_year, value_usd, land_value_usd, reason, run_id, model_value_usd, created_by,"
     " created_at, withdrawn_by, withdrawn_at, withdrawal_reason"
 )
-_STATUS = (
-    "CASE WHEN NOT $3::bool THEN 'pending' WHEN missing_reason IS NOT NULL THEN 'missing'"
-    " WHEN value_matches AND land_matches AND improvement_matches THEN 'matched' ELSE 'different' END"
-)
-_REASON = (
-    "CASE WHEN NOT $3::bool THEN NULL WHEN missing_reason IS NOT NULL THEN missing_reason"
-    " ELSE nullif(concat_ws(', ', CASE WHEN NOT value_matches THEN 'value_usd' END,"
-    "  CASE WHEN NOT land_matches THEN 'land_value_usd' END,"
-    "  CASE WHEN NOT improvement_matches THEN 'improvement_value_usd' END), '') END"
-)
+_STATUS = "CASE WHEN $3::bool THEN status ELSE 'pending' END"
 
 
 async def list_runs(connection: Any, county: str, query: RunsQuery, *, after: Place) -> list[Row]:
@@ -175,7 +166,8 @@ async def sum_posted(connection: Any, county: str, posting_id: UUID, *, is_synch
     """A posting's parcels by what came back of them, with both sums."""
     return await connection.fetch(  # type: ignore[no-any-return]
         f"SELECT {_STATUS} AS status, count(*) AS parcels, sum(posted_usd) AS posted_usd,"  # noqa: S608 as above
-        " sum(found_usd) AS found_usd FROM valuation.posted_parcel_v1 WHERE county = $1 AND posting_id = $2 GROUP BY 1",
+        " sum(found_usd) AS found_usd FROM valuation.posted_parcel_v1 AS parcel WHERE county = $1 AND posting_id = $2"
+        " GROUP BY 1",
         county,
         posting_id,
         is_synchronized,
@@ -194,8 +186,8 @@ async def list_posted(
 ) -> list[Row]:
     """What was posted of each parcel beside what the record has of it now, by parcel."""
     return await connection.fetch(  # type: ignore[no-any-return]
-        f"SELECT parcel_id, {_STATUS} AS status, {_REASON} AS reason, posted_usd, posted_land_usd,"  # noqa: S608 as above
-        " posted_improvement_usd, found_usd, found_land_usd, found_improvement_usd, found_tax_year"
+        f"SELECT parcel_id, {_STATUS} AS status, CASE WHEN $3::bool THEN reason END AS reason, posted_usd,"  # noqa: S608
+        " posted_land_usd, posted_improvement_usd, found_usd, found_land_usd, found_improvement_usd, found_tax_year"
         " FROM valuation.posted_parcel_v1 WHERE county = $1 AND posting_id = $2"
         f" AND ($4::text IS NULL OR {_STATUS} = $4) AND ($5::text IS NULL OR parcel_id > $5)"
         " ORDER BY parcel_id LIMIT $6",
@@ -205,4 +197,14 @@ async def list_posted(
         status,
         after,
         limit + 1,
+    )
+
+
+async def list_checks(connection: Any, county: str, posting_id: UUID) -> list[Row]:
+    """What synchronisations had brought back of a posting, the newest first."""
+    return await connection.fetch(  # type: ignore[no-any-return]
+        "SELECT * FROM valuation.posting_check_v1 WHERE county = $1 AND posting_id = $2"
+        " ORDER BY checked_at DESC LIMIT 100",
+        county,
+        posting_id,
     )

@@ -3,14 +3,15 @@
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from contracts.events.valuation import VALUATION_EVENTS
-from services.valuation import comparables_query, comparison_query
+from services.valuation import comparables_query, comparison_query, posting_checks
 from services.valuation.handlers import router
 
 
 def subscribe(service: Service) -> None:
-    """What is asked and answered at once."""
+    """What is asked and answered at once, and synchronisations, which bring back what was posted."""
     comparables_query.subscribe(service)
     comparison_query.subscribe(service)
+    posting_checks.subscribe(service)
 
 
 service = Service(

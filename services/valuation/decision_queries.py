@@ -1,6 +1,7 @@
 """SQL about what persons decide: promotions, overrides, postings."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -236,3 +237,60 @@ async def withdraw_override(
         by,
         reason,
     )
+
+
+async def open_postings(
+    connection: Connection, county: str, *, pair: str, has_parcels: bool, longest: timedelta
+) -> list[Row]:
+    """Postings to a pair that has been read since, and that have not all come back; none that is long ago.
+
+    A synchronisation that changed no parcel has nothing to add to one that was laid beside the posting before.
+    """
+    return await connection.fetch(
+        """
+        SELECT posting.id, posting.run_id, posting.tax_year, posting.parcels
+        FROM valuation.posting AS posting
+        JOIN ingest.sync_pair_v1 AS pair ON pair.county = posting.county AND pair.pair = posting.pair
+        LEFT JOIN LATERAL (
+            SELECT known.matched FROM valuation.posting_check AS known
+            WHERE known.county = posting.county AND known.posting_id = posting.id
+            ORDER BY known.checked_at DESC LIMIT 1
+        ) AS newest ON true
+        WHERE posting.county = $1 AND posting.pair = $2 AND posting.posted_at > now() - $4::interval
+            AND coalesce(pair.verified_through, pair.last_synchronized_at) > posting.posted_at
+            AND (newest.matched IS NULL OR (newest.matched < posting.parcels AND $3))
+        ORDER BY posting.posted_at, posting.id
+        """,
+        county,
+        pair,
+        has_parcels,
+        longest,
+    )
+
+
+async def check_posting(
+    connection: Connection, county: str, posting_id: UUID, *, operation_id: UUID, sequence: int | None
+) -> Row | None:
+    """Count what came back of a posting and keep it; null where the operation was laid beside it before."""
+    return await connection.fetchrow(
+        """
+        INSERT INTO valuation.posting_check (county, posting_id, operation_id, sequence, matched, different, missing,
+            found_usd)
+        SELECT $1, $2, $3, $4, count(*) FILTER (WHERE status = 'matched'), count(*) FILTER (WHERE status = 'different'),
+            count(*) FILTER (WHERE status = 'missing'), sum(found_usd)
+        FROM valuation.posted_parcel_v1 WHERE county = $1 AND posting_id = $2
+        ON CONFLICT DO NOTHING RETURNING matched, different, missing
+        """,
+        county,
+        posting_id,
+        operation_id,
+        sequence,
+    )
+
+
+async def read_sequence(connection: Connection, county: str, operation_id: UUID) -> int | None:
+    """The number of a synchronisation among those of its pair."""
+    found: int | None = await connection.fetchval(
+        "SELECT sequence FROM ingest.sync_operation_v1 WHERE county = $1 AND id = $2", county, operation_id
+    )
+    return found

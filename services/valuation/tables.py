@@ -183,6 +183,20 @@ posted_value = Table(
     Column("override_id", UUID),
 )
 
+posting_check = Table(
+    "posting_check",
+    metadata,
+    Column("county", Text, primary_key=True),
+    Column("posting_id", UUID, primary_key=True),
+    Column("operation_id", UUID, primary_key=True, comment="the synchronisation that was laid beside the posting"),
+    Column("sequence", BigInteger),
+    Column("checked_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Column("matched", Integer, nullable=False),
+    Column("different", Integer, nullable=False),
+    Column("missing", Integer, nullable=False),
+    Column("found_usd", Numeric(18, 2)),
+)
+
 decision = Table(
     "decision",
     metadata,

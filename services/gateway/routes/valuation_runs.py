@@ -20,6 +20,7 @@ from contracts.api.valuation_runs import (
     PostedReport,
     PostedStatus,
     Posting,
+    PostingCheck,
     Promotion,
     RunComparison,
     RunHistory,
@@ -130,6 +131,7 @@ async def posted(
             after=after[0] if after else None,
             limit=query.limit,
         )
+        checks = await valuation_queries.list_checks(connection, county, newest["id"])
     page, following = _cut(rows, query.limit, "parcel_id")
     counts = {found["status"]: found["parcels"] for found in sums}
     found_usd = [found["found_usd"] for found in sums if found["found_usd"] is not None]
@@ -140,6 +142,7 @@ async def posted(
         counts={status: counts.get(status, 0) for status in _STATUSES},
         posted_usd=float(sum(found["posted_usd"] for found in sums)),
         found_usd=float(sum(found_usd)) if found_usd else None,
+        checks=[PostingCheck(**found) for found in checks],
         items=[PostedParcel(**found) for found in page],
         next=following,
     )

@@ -11,6 +11,7 @@ from chassis.outbox import new_id
 from chassis.requests import job_requested
 from tests.support.gateways import opened
 from tests.support.valuation_story import COUNTY, PAIR, YEAR, Story
+from tests.support.waiting import eventually
 
 RUNS, OVERRIDES = "/api/v1/valuation/runs", "/api/v1/valuation/overrides"
 
@@ -117,6 +118,29 @@ async def found_again(story: Story, run: str, content: bytes) -> None:
     assert (different["parcel_id"], different["found_usd"], different["reason"]) == ("p000011", 1, "value_usd")
     [missing] = (await story.get("ann", f"{RUNS}/{run}/posted", status="missing"))["items"]
     assert (missing["parcel_id"], missing["reason"]) == ("p000012", "inactive")
+    await told_by_the_synchronization(story, run)
+
+
+async def told_by_the_synchronization(story: Story, run: str) -> None:
+    """Nobody has to ask: each synchronisation is laid beside the posting, until all of it has come back."""
+
+    async def checks() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await story.get("ann", f"{RUNS}/{run}/posted"))["checks"]
+        return found
+
+    [first] = await eventually(checks, "the synchronisation is laid beside the posting")
+    assert (first["matched"], first["different"], first["missing"], first["sequence"]) == (398, 1, 1, 2)
+    [said] = await facts(story, "roll_checked", run)
+    assert (said["matched"], said["different"], said["missing"]) == (398, 1, 1)
+    [item] = (await story.get("ann", f"{RUNS}/{run}/posted", status="different"))["items"]
+    story.legacy.change("p000011", total_value_usd=item["posted_usd"])
+    await story.synchronize("incremental")
+
+    async def mended() -> dict[str, Any] | None:
+        newest = (await checks())[0]
+        return newest if newest["sequence"] == 3 else None
+
+    assert (await eventually(mended, "the mended one is seen"))["matched"] == 399
 
 
 async def withdrawn(story: Story, override: str) -> None:
