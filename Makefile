@@ -38,7 +38,8 @@ test: $(READY) ## the whole test suite
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile --ignore tests/e2e $(ARGS)
+	$(PYTEST) tests/e2e $(ARGS)
 
 soak: $(READY) ## the long random runs
 	TERRAFUSION_NEW_SEEDS=1 $(PYTEST) -m soak -s --timeout 7200 $(ARGS)
