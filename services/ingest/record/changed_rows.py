@@ -37,14 +37,14 @@ FROM (
     lead(op) OVER w AS next_op, lead(log_place) OVER w AS next_place, lead(after::text) OVER w AS next_image,
     lag(op) OVER w AS last_op, lag(log_place) OVER w AS last_place, lag(before::text) OVER w AS last_image
   FROM (
-    SELECT s.batch, s.place, s.op, s.key, s.log, s.image AS after, s.log ->> 'token' || ' ' || (s.log ->> 'sequence')
-        AS log_place, CASE WHEN lag(s.op) OVER k IS NOT NULL THEN lag(s.image) OVER k WHEN NOT b.is_filtered
-        THEN b.image END AS before
+    SELECT s.batch, s.place, s.op, s.key, s.log, CASE WHEN NOT s.is_filtered THEN s.image END AS after,
+        s.log ->> 'token' || ' ' || (s.log ->> 'sequence') AS log_place,
+        CASE WHEN lag(s.op) OVER k IS NOT NULL THEN lag(CASE WHEN NOT s.is_filtered THEN s.image END) OVER k
+        WHEN NOT b.is_filtered THEN b.image END AS before
     FROM ingest.staged_row s LEFT JOIN LATERAL (SELECT l.image, l.is_filtered FROM ingest.row_before l
       WHERE l.county = s.county AND l.pair = s.pair AND l.source_table = s.source_table AND l.key = s.key
       AND l.sequence = $5 OFFSET 0) b ON true
     WHERE s.county = $1 AND s.pair = $2 AND s.run_id = $3 AND s.source_table = $4 AND s.op IN ('c', 'u', 'd')
-      AND NOT s.is_filtered
     WINDOW k AS (PARTITION BY s.key ORDER BY s.batch, s.place)
   ) changes WINDOW w AS (ORDER BY batch, place)
 ) placed ORDER BY batch, place
@@ -82,12 +82,13 @@ async def loaded_pages(connection: Any, run: Run, table: str, *, rows: int) -> A
 async def logged_pages(connection: Any, run: Run, table: str, *, rows: int) -> AsyncIterator[list[RowChange]]:
     """Every change that the log had of a table, in its order.
 
-    Of a row that was read after the log a creation is told as the update that it is to those who know the row; a
-    deletion of a row that nobody knows is not told.
+    Of a row that was read after the log a creation is told as the update that it is to those who know the row, and a
+    row that is left out from now on as gone; what becomes of a row that nobody knows and nobody comes to know is not
+    told. Rows that were read beside the log have no place in it.
     """
     arguments = (run.county, run.pair.pair, run.run_id, table, run.sequence)
     async for page in _pages(connection, _LOGGED, arguments, rows=rows):
-        yield [_logged(row) for row in page if row["before"] is not None or row["op"] != "d"]
+        yield [_logged(row) for row in page if row["before"] is not None or row["after"] is not None]
 
 
 async def count_loaded(connection: Any, run: Run, table: str) -> int:
@@ -112,13 +113,13 @@ async def _pages(connection: Any, query: str, arguments: tuple[Any, ...], *, row
 
 
 def _logged(row: Row) -> RowChange:
-    log, moved = row["log"] or {}, row["moved"]
+    log, moved = row["log"], row["moved"]
     return RowChange(
         op="d" if row["op"] == "d" else _op(row),
         key=row["key"],
         before=row["before"],
         after=None if row["op"] == "d" else row["after"],
-        log=LogPosition(str(log["token"]), log.get("sequence"), log.get("transaction")),
+        log=LogPosition(str(log["token"]), log.get("sequence"), log.get("transaction")) if log else None,
         moved=moved,
         other={"from": row["next_image"], "to": row["last_image"]}.get(moved or ""),
     )
