@@ -321,6 +321,8 @@ class _TableReading:
     def work(self, *, is_idle: bool) -> None:
         """Read the table, and find the ranges of what came outside of any."""
         self._read(is_idle=is_idle)
+        if not self.staging.is_first:
+            self.intake.ask_left_out(self.staging, self.position)
         self.intake.place(self.staging, self.position)
 
     def _read(self, *, is_idle: bool) -> None:

@@ -52,8 +52,11 @@ class Block:
     """Hashes of the keys: equal ones may be repeats, different ones are none."""
 
 
-def prepare(sight: Sight, raw: pl.DataFrame, *, place: int, is_log: bool = False) -> Block:
-    """The block in the form of the stage; `place` counts the rows of its batch before it."""
+def prepare(sight: Sight, raw: pl.DataFrame, *, place: int, is_log: bool = False, tells_left: bool = False) -> Block:
+    """The block in the form of the stage; `place` counts the rows of its batch before it.
+
+    With `tells_left` the keys of rows that the mapping leaves out are told too: nothing else says that they went.
+    """
     rows = normalise(sight.table, raw).with_columns(
         pl.Series("place", range(place, place + raw.height), dtype=pl.Int64)
     )
@@ -65,6 +68,11 @@ def prepare(sight: Sight, raw: pl.DataFrame, *, place: int, is_log: bool = False
     parts = [_shaped(sight, judged.accepted, "a")]
     if sight.lands_filtered:
         parts.append(_shaped(sight, judged.filtered, "a", is_filtered=True))
+    elif is_log:  # whoever knows the row hears that it is gone
+        left = judged.filtered.with_columns(pl.lit("d").alias("op"))
+        gone = pl.concat([told.select("place", KEY, "op", "log") for told in (gone, left)])
+    elif tells_left:
+        parts.append(_left(judged.filtered))
     parts.append(_held(judged.violations))
     if gone.height:
         parts.append(_gone(gone))
@@ -153,6 +161,13 @@ def _held(violations: pl.DataFrame) -> pl.DataFrame:
     verdict = pl.when("is_repeated").then(pl.lit("r")).otherwise(pl.lit("q"))
     return _keys_only(
         keys.select(pl.lit(-1, dtype=pl.Int64).alias("place"), verdict.alias("verdict"), pl.col(KEY).alias("key"))
+    )
+
+
+def _left(rows: pl.DataFrame) -> pl.DataFrame:
+    """Keys of rows that the mapping leaves out."""
+    return _keys_only(
+        rows.select(pl.lit(-1, dtype=pl.Int64).alias("place"), pl.lit("f").alias("verdict"), pl.col(KEY).alias("key"))
     )
 
 

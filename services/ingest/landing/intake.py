@@ -77,7 +77,7 @@ class Intake:
             if batch.gap is not None or batch.stalled is not None:
                 self._drain()
                 self.loop.do(self.told.batch(staging.table, batch))
-            self._stage(sight, staging, batch.blocks, _arrived(sight, batch))
+            self._stage(sight, staging, batch.blocks, _arrived(sight, staging, batch))
             self.source.pace.between_batches()
         self._drain()
 
@@ -113,9 +113,21 @@ class Intake:
         """Read chosen rows again, as an operator asked."""
         blocks = self.source.read_keyed(staging.table, columns, values, years=staging.years)
         asked = tuple("/".join(escaped(part) for part in value) for value in values)
-        arrived = Arrived(asked=asked if columns == staging.table.key else (), position=position, is_done=True)
+        is_keyed = columns == staging.table.key
+        arrived = Arrived(
+            asked=asked if is_keyed else (),
+            tells_left=not is_keyed and not staging.is_first,
+            position=position,
+            is_done=True,
+        )
         self._stage(self._sight(staging), staging, blocks, arrived)
         self._drain()
+
+    def ask_left_out(self, staging: TableStage, position: dict[str, Any]) -> None:
+        """Read the keys of rows again that changed and are left out now: another row may have the key and count."""
+        keys = self.loop.do(self.stage.left_out(staging))
+        if keys:
+            self.ask_again(staging, [(key, None) for key in keys], position)
 
     def place(self, staging: TableStage, position: dict[str, Any]) -> None:
         """Find the ranges of new rows that were not read in one; call it once the table is read."""
@@ -145,13 +157,13 @@ class Intake:
     def _stage(self, sight: Sight, staging: TableStage, blocks: Iterator[pl.DataFrame], arrived: Arrived) -> None:
         place = 0
         for raw in blocks:
-            self._preparation.put(partial(self._add, sight, raw, place=place, is_log=arrived.is_log))
+            self._preparation.put(partial(self._add, sight, raw, place=place, arrived=arrived))
             place += raw.height
         unreadable = self.source.take_unreadable(sight.table.name)
         self._preparation.put(partial(self._finish, sight, staging, arrived, unreadable=unreadable))
 
-    def _add(self, sight: Sight, raw: pl.DataFrame, *, place: int, is_log: bool) -> None:
-        block = prepare(sight, raw, place=place, is_log=is_log)
+    def _add(self, sight: Sight, raw: pl.DataFrame, *, place: int, arrived: Arrived) -> None:
+        block = prepare(sight, raw, place=place, is_log=arrived.is_log, tells_left=arrived.tells_left)
         self._open()
         self._pending = self.loop.start(self.stage.add(block))
 
@@ -200,7 +212,7 @@ class Intake:
             return await load_known(connection, stage.lease.county, self.pair, table, run_id=stage.run_id)
 
 
-def _arrived(sight: Sight, batch: Batch) -> Arrived:
+def _arrived(sight: Sight, staging: TableStage, batch: Batch) -> Arrived:
     return Arrived(
         bounds=batch.bounds,
         number=batch.number,
@@ -208,6 +220,7 @@ def _arrived(sight: Sight, batch: Batch) -> Arrived:
         gone=tuple(_spelt(sight.table, batch.gone)),
         is_log=batch.is_log,
         is_whole=batch.is_whole,
+        tells_left=batch.number is None and not batch.is_log and not staging.is_first,
         token=batch.token,
         position=batch.position,
         rows_compared=batch.rows_compared,

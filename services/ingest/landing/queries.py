@@ -3,7 +3,8 @@
 What a run has just written is not analysed, and PostgreSQL expects a row of it: `OFFSET 0` makes rows be looked up by
 their whole key all the same, and what stands in `incoming` is asked in ways that it answers by a hash.
 
-`incoming` has the rows of one batch. Its verdicts: `a` accepted, `q` held back by a rule, `r` held back as a repeat.
+`incoming` has the rows of one batch. Its verdicts: `a` accepted, `q` held back by a rule, `r` held back as a repeat,
+`f` left out by the mapping, where nothing else says so.
 """
 # ruff: noqa: S608
 
@@ -290,6 +291,33 @@ async def stage_keys_gone(connection: Any, place: Place, *, keys: Sequence[str])
         *place.of_batch,
         list(keys),
     )
+
+
+async def stage_left_out(connection: Any, place: Place) -> None:
+    """Stage as gone what is left out now; without a range, by which `left_out_keys` knows these rows."""
+    await connection.execute(
+        "INSERT INTO ingest.staged_row (county, pair, source_table, run_id, batch, place, op, key,"
+        f"  {LINKS}, is_filtered)"
+        " SELECT DISTINCT ON (i.key) $1, $2, $3, $4::uuid, $5::integer, 0, 'd', i.key, t.parcel_id, t.sale_id,"
+        "  t.owner_id, t.lot_id, coalesce(t.is_filtered, false) FROM incoming i"
+        f" LEFT JOIN LATERAL (SELECT * FROM ingest.source_row t WHERE {_LANDED} AND t.key = i.key OFFSET 0) t ON true"
+        " WHERE i.verdict = 'f' AND NOT EXISTS (SELECT FROM incoming o WHERE o.key = i.key AND o.verdict <> 'f')"
+        f" AND (t.key IS NOT NULL OR EXISTS (SELECT FROM ingest.staged_row s WHERE {_STAGED} AND s.key = i.key"
+        "  AND s.op IN ('c', 'u') OFFSET 0))",
+        *place.of_batch,
+        timeout=SECONDS,
+    )
+
+
+async def left_out_keys(connection: Any, place: Place) -> list[str]:
+    """Keys of rows that the run found left out: another row of the same key may be the one that counts."""
+    rows = await connection.fetch(
+        f"SELECT DISTINCT s.key FROM ingest.staged_row s WHERE {_STAGED} AND s.op = 'd' AND s.log IS NULL"
+        " AND s.range_number IS NULL AND s.batch < $5",
+        *place.of_batch,
+        timeout=SECONDS,
+    )
+    return [row["key"] for row in rows]
 
 
 async def stage_asked_gone(connection: Any, place: Place, *, link: str, values: Sequence[str]) -> None:

@@ -37,6 +37,8 @@ class Arrived:
     values: tuple[str, ...] = ()
     is_log: bool = False
     is_whole: bool = False
+    tells_left: bool = False
+    """Whether rows that the mapping leaves out are told of: those of no range that nobody asked for by key or link."""
     token: str | None = None
     position: dict[str, Any] = field(default_factory=dict)
     rows_compared: int = 0
@@ -105,6 +107,11 @@ class Stage:
             if staging.is_first:
                 return await placing_queries.unplaced_first(connection, place, sequence=self.sequence)
             return await placing_queries.unplaced(connection, place)
+
+    async def left_out(self, staging: TableStage) -> list[str]:
+        """Keys of rows that came without a range and are left out."""
+        async with self.database.read(self.lease.county) as connection:
+            return await queries.left_out_keys(connection, self.place_of(staging))
 
     async def place(self, staging: TableStage, number: int, keys: Sequence[str]) -> None:
         """Put rows into the range that has them."""
@@ -232,6 +239,8 @@ class _Finishing:
             )
         if rows_read:
             await queries.stage_releases(self.connection, self.place)
+        if rows_read and arrived.tells_left:
+            await queries.stage_left_out(self.connection, self.place)
         if arrived.number is not None:
             numbers = [arrived.number, *arrived.replaces]
             await queries.stage_gone(self.connection, self.place, numbers=numbers, **self._years())
