@@ -3,6 +3,7 @@
 import typer
 
 from clients.sdk.accounts import users_app
+from clients.sdk.backtest import backtest_command
 from clients.sdk.county import county_app
 from clients.sdk.county_folder import county_check, county_new
 from clients.sdk.dead_letters import dlq_app
@@ -44,6 +45,7 @@ sync_app.command("status")(sync_status)
 sync_app.command("quarantine")(sync_quarantine)
 sync_app.command("conflicts")(sync_conflicts)
 sync_app.command("schedules")(sync_schedules)
+valuation_app.command("backtest")(backtest_command)
 valuation_app.command("runs")(valuation_runs)
 valuation_app.command("show")(valuation_show)
 valuation_app.command("values")(valuation_values)
