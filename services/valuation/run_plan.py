@@ -6,13 +6,13 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from chassis.database import Connection
 from contracts.api.valuation import ValuationParameters
 from contracts.api.valuation_runs import PriorBasis
 from services.valuation import queries, run_queries
+from services.valuation.code_version import code_version
 from services.valuation.domain.runs import RunRules, Standing, choose_basis, finish, prior_usd
 
 _NOWHERE = Standing()
@@ -37,7 +37,7 @@ class RunPlan:
             "requested_by": requested_by,
             "is_what_if": bool(parameters.factors),
             "prior_basis": self.basis,
-            "code_version": version("terrafusion"),
+            "code_version": code_version(),
             "snapshot": self.snapshot,
         }
 

@@ -114,6 +114,11 @@ class LegacySystem:
         self.parcels[parcel_id] |= values
         self._write_parcels()
 
+    def add_bare(self, parcel_id: str) -> None:
+        """A parcel of which nothing is known but its year's value."""
+        self.parcels[parcel_id] = {"parcel_id": parcel_id, "neighborhood": "N1", "total_value_usd": 50_000.0}
+        self._write_parcels()
+
     def drop(self, parcel_id: str) -> None:
         """A parcel leaves the system."""
         del self.parcels[parcel_id]

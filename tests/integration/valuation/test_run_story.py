@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Any
 
 import asyncpg
@@ -44,7 +45,7 @@ async def stamped(story: Story, run: str) -> dict[str, Any]:
     detail: dict[str, Any] = await story.get("lyn", f"{RUNS}/{run}")
     assert (detail["requested_by"], detail["tax_year"], detail["prior_basis"]) == ("lyn", YEAR, "prior_year")
     assert [(known["pair"], known["sequence"]) for known in detail["snapshot"]] == [(PAIR, 1)]
-    assert detail["code_version"]
+    assert re.fullmatch(r"\d+\.\d+\.\d+\+[0-9a-f]{12}", detail["code_version"])
     assert len(detail["values_sha256"]) == 64
     assert detail["flags"]["change_too_large"] == detail["parcels_flagged"] > 20
     assert detail["parcels_valued"] == 400
@@ -212,6 +213,27 @@ async def test_an_approval_is_of_the_overrides_that_were_asked_with(story: Story
     await story.done("two", f"{RUNS}/{run}/reject", {"reason": "not yet"})
     assert await story.refused("two", "POST", f"{RUNS}/{run}/approve") == (409, "promotion_decided")
     assert (await story.get("lyn", f"{RUNS}/{run}"))["promotion_status"] == "rejected"
+
+
+async def test_a_person_values_what_no_model_can(story: Story) -> None:
+    story.legacy.add_bare("bare1")
+    story.legacy.add_bare("bare2")
+    await story.synchronize("incremental")
+    job = await story.value("lyn", scope={"parcel_ids": ["p000001", "bare1", "bare2"]})
+    run = job["id"]
+    assert (job["result"]["parcels_valued"], sum(job["result"]["parcels_refused"].values())) == (1, 2)
+    entry = {"county": COUNTY, "value_usd": 90_000.5, "reason": "appraised by hand"}
+    await story.done("ann", OVERRIDES, {**entry, "parcel_id": "bare1", "land_value_usd": 30_000})
+    await story.done("ann", OVERRIDES, {**entry, "parcel_id": "bare2"})
+    await story.done("ann", f"{RUNS}/{run}/promote")
+    await story.done("two", f"{RUNS}/{run}/approve")
+    posting = await story.done("ann", f"{RUNS}/{run}/post")
+    lines = (await story.file("ann", posting["artifacts"][0]["href"])).decode().splitlines()
+    assert [line[:12].strip() for line in lines] == ["bare1", "p000001"]
+    assert lines[0][17:] == "000000000030000000000000060001000000000090001"
+    manifest = json.loads(await story.file("ann", posting["artifacts"][1]["href"]))
+    assert manifest["left_out"] == {"bare2": "land_value_missing"}
+    assert posting["result"]["parcels_left_out"] == 1
 
 
 async def test_the_worker_refuses_what_passed_by_the_gateways_look(story: Story) -> None:
