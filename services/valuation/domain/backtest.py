@@ -66,15 +66,14 @@ def backtest(sold: Sales, split_date: date) -> Backtest:
     Refuses (`too_few_sales`) fewer than 30 training sales, and (`no_test_sales`) fewer than two to test on.
     """
     held_out = sold.sale_date >= np.datetime64(split_date, "D")
-    test = sold.take(held_out)
+    train, test = sold.take(~held_out), sold.take(held_out)
+    sales, time_adjustment = learnable_sales(train, split_date - timedelta(days=1))
     if len(test) < MINIMUM_TEST_SALES:
         raise ValuationRefusedError(
             "no_test_sales",
             f"{len(test)} usable sales from {split_date} on; at least 2 are needed",
             {"test": len(test)},
         )
-    train = sold.take(~held_out)
-    sales, time_adjustment = learnable_sales(train, split_date - timedelta(days=1))
     carried = np.exp(time_adjustment.log_adjustment(_day_before(split_date), test.sale_date))
     models = {
         **_blend(sales, test, carried),

@@ -117,4 +117,5 @@ def _plain(encoding: Encoding, levels: dict[str, dict[str, int]], sales: Sales) 
     ]
     day = sales.sale_date.astype("datetime64[D]").astype(float)
     place = [sales.properties.longitude, sales.properties.latitude]
-    return np.column_stack([*(numbers.get(name, unknown) for name in encoding.fill), *coded, *place, day])
+    table = np.column_stack([*(numbers.get(name, unknown) for name in encoding.fill), *coded, *place, day])
+    return np.where(np.isnan(table).all(axis=0), 0.0, table)  # a column of nothing has no bins

@@ -50,12 +50,13 @@ class Kriging:
         beside = self.neighborhood.search(asked, NEIGHBORS)
         points = self.evidence.coordinates[beside]
         noise = self.kernel.noise * self.evidence.noisier[beside]
-        noise = np.where(self.sales.properties.parcel_id[beside] == parcel_id[:, None], SILENT, noise)
+        own = self.sales.properties.parcel_id[beside] == parcel_id[:, None]
+        noise, left = np.where(own, SILENT, noise), np.where(own, 0.0, self.evidence.left[beside])
         every = np.arange(beside.shape[1])
         inner = self.kernel.covariance(points, points)
         inner[:, every, every] += noise
         across = self.kernel.covariance(asked[:, None, :], points)[:, 0]
-        solved = np.linalg.solve(inner, np.stack([self.evidence.left[beside], across], axis=-1))
+        solved = np.linalg.solve(inner, np.stack([left, across], axis=-1))
         mean = (across * solved[..., 0]).sum(axis=1)
         variance = self.kernel.amplitudes.sum() - (across * solved[..., 1]).sum(axis=1)
         return mean, np.sqrt(np.maximum(variance, 0.0))
