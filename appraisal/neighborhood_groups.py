@@ -75,7 +75,8 @@ def propose_groups(
 ) -> Regrouping:
     """Groups of at least `minimum_sales` sales where that can be; `noise` is the standard deviation of a log price.
 
-    Refuses names that repeat (length_mismatch), sales without a level (not_numeric) and a noise that is not above zero (argument_out_of_range).
+    Refuses names that repeat (length_mismatch), sales without a level (not_numeric) and a noise that is not
+    above zero (argument_out_of_range).
     """
     if len({place.name for place in neighborhoods}) != len(neighborhoods):
         raise LengthMismatchError("a neighbourhood is named twice")

@@ -19,7 +19,7 @@ def screen_sales(sales: pl.DataFrame, rules: ScreeningRules) -> tuple[pl.DataFra
     """The sales that count, ordered by date and id, and how many were refused for which reason.
 
     Needs sale_id, sale_date, sale_price_usd; is_qualified and parcel_count are honoured where present. A sale
-    is refused for the first reason that holds: `no_date`, `no_price` (missing or not positive),
+    is refused for the first reason that holds: `no_date`, `no_price` (missing, infinite or not positive),
     `nominal_price`, `not_qualified` (also when not known), `several_parcels`, `after_period`,
     `before_period`. Rules of thumb of the IAAO Standard on Verification and Adjustment of Sales, chapter 5.
     """
@@ -27,7 +27,7 @@ def screen_sales(sales: pl.DataFrame, rules: ScreeningRules) -> tuple[pl.DataFra
     day = pl.col("sale_date").cast(pl.Date)
     reasons: dict[str, pl.Expr] = {
         "no_date": day.is_null(),
-        "no_price": price.is_null() | price.is_nan() | (price <= 0),
+        "no_price": price.is_null() | ~price.is_finite() | (price <= 0),
         "nominal_price": price < rules.minimum_price_usd,
         "after_period": day > rules.to_date,
         "before_period": day < rules.from_date,

@@ -8,6 +8,7 @@ import polars as pl
 
 from chassis.database import Connection
 from contracts.api.market import MarketStudy
+from services.market.domain.study import PARCEL_SCHEMA
 
 _SCHEMA = {
     "sale_id": pl.String,
@@ -26,6 +27,9 @@ _SCHEMA = {
     "bedrooms": pl.Float64,
     "bathrooms": pl.Float64,
     "stories": pl.Float64,
+    "assessed_value_usd": pl.Float64,
+    "longitude": pl.Float64,
+    "latitude": pl.Float64,
 }
 
 
@@ -48,7 +52,8 @@ async def read_sales(connection: Connection, county: str, *, from_date: date, to
             parcel.condition, coalesce(sale.living_area_sqft, parcel.living_area_sqft)::float8,
             coalesce(sale.land_area_sqft, parcel.land_area_sqft)::float8,
             coalesce(sale.year_built, parcel.year_built)::float8, parcel.bedrooms::float8,
-            parcel.bathrooms::float8, parcel.stories::float8
+            parcel.bathrooms::float8, parcel.stories::float8, parcel.total_value_usd::float8,
+            parcel.longitude::float8, parcel.latitude::float8
         FROM ingest.sale_v1 AS sale
         JOIN ingest.parcel_v1 AS parcel ON parcel.county = sale.county AND parcel.parcel_id = sale.parcel_id
         WHERE sale.county = $1 AND sale.sale_date BETWEEN $2 AND $3
@@ -59,6 +64,23 @@ async def read_sales(connection: Connection, county: str, *, from_date: date, to
         to_date,
     )
     return pl.DataFrame([tuple(row) for row in rows], schema=_SCHEMA, orient="row")
+
+
+async def count_parcels(connection: Connection, county: str) -> pl.DataFrame:
+    """Active parcels by use code and neighbourhood, how many of them have a place, and the middle of those."""
+    rows = await connection.fetch(
+        """
+        SELECT use_code, neighborhood, count(*), count(*) FILTER (WHERE longitude IS NOT NULL AND latitude IS NOT NULL),
+            avg(longitude) FILTER (WHERE latitude IS NOT NULL)::float8,
+            avg(latitude) FILTER (WHERE longitude IS NOT NULL)::float8
+        FROM ingest.parcel_v1
+        WHERE county = $1 AND is_active IS NOT FALSE
+        GROUP BY use_code, neighborhood
+        ORDER BY use_code, neighborhood
+        """,
+        county,
+    )
+    return pl.DataFrame([tuple(row) for row in rows], schema=PARCEL_SCHEMA, orient="row")
 
 
 async def save_study(

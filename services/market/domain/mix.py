@@ -16,6 +16,7 @@ LEVELS = ("year_built", "bedrooms", "bathrooms", "stories")
 CATEGORIES = ("building_class", "condition", "use_code")
 MINIMUM_LEVEL_SALES = 10
 SHRINKAGE = 5.0  # a neighbourhood with n sales keeps n / (n + 5) of its own level
+YEARS_BUILT_AHEAD = 2  # a house may be sold before it is finished
 FAR_RESIDUAL = 4.0  # robust standard deviations: a price that characteristics do not explain
 SALES_PER_CONTROL = 10
 
@@ -85,7 +86,7 @@ def _few_enough(design: FloatArray) -> FloatArray:
 
 def _number(sales: pl.DataFrame, name: str, *, logarithm: bool = False) -> FloatArray:
     """A column with its median where it is not known; centred, so that its square adds a bend only."""
-    values = _known(sales, name)
+    values = known_numbers(sales, name)
     known = np.isfinite(values)
     if not known.any():
         return np.zeros(sales.height)
@@ -95,15 +96,18 @@ def _number(sales: pl.DataFrame, name: str, *, logarithm: bool = False) -> Float
 
 
 def _unknown(sales: pl.DataFrame, name: str) -> FloatArray:
-    return np.isnan(_known(sales, name)).astype(float)
+    return np.isnan(known_numbers(sales, name)).astype(float)
 
 
-def _known(sales: pl.DataFrame, name: str) -> FloatArray:
+def known_numbers(sales: pl.DataFrame, name: str) -> FloatArray:
+    """A column as numbers, NaN where it is missing or cannot be: no area, a house built after its sale."""
     if name not in sales.columns:
         return np.full(sales.height, np.nan)
     values = sales[name].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
-    positive = values > 0 if name in {*LOGS, "year_built"} else values >= 0
-    return np.where(positive, values, np.nan)
+    possible = values > 0 if name in {*LOGS, "year_built"} else values >= 0
+    if name == "year_built":
+        possible &= values <= sales["sale_date"].dt.year().to_numpy() + YEARS_BUILT_AHEAD
+    return np.where(possible & np.isfinite(values), values, np.nan)
 
 
 def _indicators(sales: pl.DataFrame, name: str) -> FloatArray:

@@ -1,66 +1,55 @@
-"""A market study of a county's sales: segments, and for each its trend, months and neighbourhoods."""
+"""A market study of a county's sales: segments, and for each its trend, months, seasons and neighbourhoods."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import numpy as np
 import polars as pl
 
-from appraisal.distributions import student_t_two_sided
 from appraisal.errors import AppraisalError
-from appraisal.price_trend import MonthIndex, PriceTrend, price_trend
+from appraisal.price_index import PriceIndex, price_index
 from appraisal.sale_screening import ScreeningRules, screen_sales
-from contracts.api.market import IndexPoint, MarketSegment, MarketStudy, NeighborhoodMarket
-from services.market.domain.mix import FloatArray, Mix, learn_mix
+from contracts.api.market import MarketSegment, MarketStudy
+from services.market.domain.absorption import study_absorption
+from services.market.domain.mix import Mix, learn_mix
+from services.market.domain.months import index_points, month_date
+from services.market.domain.neighborhoods import places_of, profile_neighborhoods, propose_regrouping, time_and_mix_free
+from services.market.domain.pairs import study_pairs
+from services.market.domain.prices import area_basis, distribution, median, price_per_sqft
+from services.market.domain.refusal import MarketRefusedError
+from services.market.domain.sales_map import is_located
+from services.market.domain.seasons import study_seasons
+from services.market.domain.segments import Segment
+from services.market.domain.trends import MINIMUM_MONTH_SALES, MINIMUM_SALES, trend_of
 
-CONFIDENCE = 0.95
-MINIMUM_SALES = 30
-MINIMUM_MONTH_SALES = 5
-MINIMUM_NEIGHBORHOOD_SALES = 10
-
-
-class MarketRefusedError(Exception):
-    """Raised where no study can be made; `code` is stable, `details` holds the counts behind it."""
-
-    def __init__(self, code: str, message: str, details: Mapping[str, object]) -> None:
-        super().__init__(message)
-        self.code = code
-        self.details = dict(details)
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A part of the market: sales whose use code begins with one of `begins` and none of `but_not`."""
-
-    name: str
-    begins: tuple[str, ...]
-    but_not: tuple[str, ...] = ()
+PARCEL_SCHEMA = {
+    "use_code": pl.String,
+    "neighborhood": pl.String,
+    "parcels": pl.Int64,
+    "located": pl.Int64,
+    "longitude": pl.Float64,
+    "latitude": pl.Float64,
+}
 
 
-def segments_asked(names: Sequence[str] | None, *, residential: Sequence[str], vacant: Sequence[str]) -> list[Segment]:
-    """The segments of these names, by the county's use codes; without names those of every kind.
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """How a study is to be made; without `parcels` (PARCEL_SCHEMA) the record's parcels are not known."""
 
-    A county file without use codes has one segment, `all`.
-    """
-    groups = {
-        "improved_residential": Segment("improved_residential", tuple(residential)),
-        "vacant_land": Segment("vacant_land", tuple(vacant)),
-        "other": Segment("other", ("",), (*residential, *vacant)),
-    }
-    if names is not None:
-        return [groups.get(name, Segment(name, (name,))) for name in dict.fromkeys(names)]
-    return list(groups.values()) if residential or vacant else [Segment("all", ("",))]
+    confidence: float = 0.95
+    minimum_group_sales: int = 30
+    parcels: pl.DataFrame | None = None
 
 
 def study_market(
-    sales: pl.DataFrame, *, county: str, rules: ScreeningRules, segments: Sequence[Segment]
+    sales: pl.DataFrame, *, county: str, rules: ScreeningRules, segments: Sequence[Segment], terms: Terms | None = None
 ) -> MarketStudy:
     """The study of sales in the period; sales in none of the segments are in no part of it.
 
     Refuses (`too_few_sales`) fewer than 30 usable sales, with the counts of those refused, and segments that
     have none.
     """
+    terms = terms or Terms()
     kept, refused = screen_sales(sales, rules)
     if kept.height < MINIMUM_SALES:
         raise MarketRefusedError(
@@ -68,7 +57,12 @@ def study_market(
             f"{kept.height} usable sales in the period; a study needs at least {MINIMUM_SALES}",
             {"sales": kept.height, "needed": MINIMUM_SALES, "refused": refused},
         )
-    found = [_segment(segment.name, _of_segment(kept, segment)) for segment in segments]
+    known_since: date = kept["sale_date"][0]
+    parts = {segment.name: segment.of(kept) for segment in segments}
+    found = [
+        _segment(segment, parts[segment.name], terms, to_date=rules.to_date, known_since=known_since)
+        for segment in segments
+    ]
     main = max(found, key=lambda segment: segment.sales)
     if not main.sales:
         raise MarketRefusedError(
@@ -87,147 +81,57 @@ def study_market(
         monthly_trend_percent=main.monthly_trend_percent,
         monthly_trend_interval=main.monthly_trend_interval,
         segments=found,
+        confidence=terms.confidence,
+        sales_without_place=sum(int((~is_located(part)).sum()) for part in parts.values()),
     )
 
 
-def _of_segment(sales: pl.DataFrame, segment: Segment) -> pl.DataFrame:
-    codes = [code or "" for code in sales["use_code"].cast(pl.String).to_list()]
-    belongs = [code.startswith(segment.begins) and not code.startswith(segment.but_not) for code in codes]
-    return sales.filter(pl.Series(belongs, dtype=pl.Boolean))
-
-
-def _segment(name: str, sales: pl.DataFrame) -> MarketSegment:
-    reason, trend, mix = None, None, None
-    if sales.height >= MINIMUM_SALES:
-        mix = learn_mix(sales)
-        trend, reason = _trend(mix, mix.usable, mix.controls)
-    else:
-        reason = "too_few_sales"
+def _segment(segment: Segment, sales: pl.DataFrame, terms: Terms, *, to_date: date, known_since: date) -> MarketSegment:
+    confidence = terms.confidence
+    mix = learn_mix(sales) if sales.height >= MINIMUM_SALES else None
+    trend, reason = trend_of(mix, mix.usable, mix.controls, confidence=confidence) if mix else (None, "too_few_sales")
+    left = time_and_mix_free(mix, trend) if mix and trend else None
+    index = _index(mix, confidence) if mix and trend else None
+    basis = area_basis(sales)
+    pairs = study_pairs(sales, mix, confidence=confidence, minimum_month_pairs=MINIMUM_MONTH_SALES)
+    parcels = None if terms.parcels is None else segment.of(terms.parcels)
+    places = {} if parcels is None else places_of(parcels)
     return MarketSegment(
-        segment=name,
+        segment=segment.name,
         sales=sales.height,
         sales_unexplained=0 if mix is None else int((~mix.usable).sum()),
         reason=reason,
         monthly_trend_percent=trend.monthly_trend_percent if trend else None,
         monthly_trend_interval=trend.monthly_trend_percent_interval if trend else None,
-        median_price_usd=_median(sales["sale_price_usd"]),
-        median_price_per_sqft_usd=_median(_per_sqft(sales)),
-        months=_months(sales, trend),
-        neighborhoods=_neighborhoods(sales, mix, trend),
+        median_price_usd=median(sales["sale_price_usd"].to_numpy()),
+        median_price_per_sqft_usd=median(price_per_sqft(sales, basis)),
+        months=index_points(sales, index, pairs.months, basis=basis, confidence=confidence),
+        neighborhoods=profile_neighborhoods(sales, mix, left, places, basis=basis, confidence=confidence),
+        area_basis=basis,
+        base_month=month_date(index.base_month) if index else None,
+        price_per_sqft=distribution(price_per_sqft(sales, basis)),
+        repeat_sales=pairs.told,
+        seasonality=study_seasons(index, confidence=confidence, minimum_month_sales=MINIMUM_MONTH_SALES),
+        absorption=study_absorption(
+            sales,
+            to_date=to_date,
+            known_since=known_since,
+            parcels=None if parcels is None else int(parcels["parcels"].sum()),
+            confidence=confidence,
+        ),
+        regrouping=propose_regrouping(mix, left, places, minimum_group_sales=terms.minimum_group_sales),
     )
 
 
-def _trend(
-    mix: Mix, rows: np.ndarray[tuple[int], np.dtype[np.bool_]], controls: FloatArray
-) -> tuple[PriceTrend | None, str | None]:
+def _index(mix: Mix, confidence: float) -> PriceIndex | None:
     try:
-        return (
-            price_trend(
-                mix.price_usd[rows],
-                mix.month[rows],
-                controls[rows],
-                confidence=CONFIDENCE,
-                minimum_sales=MINIMUM_SALES,
-                minimum_sales_per_month=MINIMUM_MONTH_SALES,
-            ),
-            None,
+        return price_index(
+            mix.price_usd[mix.usable],
+            mix.month[mix.usable],
+            mix.controls[mix.usable],
+            confidence=confidence,
+            minimum_sales=MINIMUM_SALES,
+            minimum_sales_per_month=MINIMUM_MONTH_SALES,
         )
-    except AppraisalError as error:
-        return None, error.code
-
-
-def _months(sales: pl.DataFrame, trend: PriceTrend | None) -> list[IndexPoint]:
-    """Every month from the first sale to the last, also those without sales."""
-    if not sales.height:
-        return []
-    by_month = {
-        (day.year, day.month): group
-        for (day,), group in sales.group_by(pl.col("sale_date").dt.truncate("1mo"))
-        if isinstance(day, date)
-    }
-    index = {month.month: month for month in trend.months} if trend else {}
-    first, last = (12 * year + month - 1 for year, month in (min(by_month), max(by_month)))
-    points = []
-    for number in range(first, last + 1):
-        year, month = divmod(number, 12)
-        group = by_month.get((year, month + 1), sales.clear())
-        points.append(_point(date(year, month + 1, 1), group, index.get(number - 12 * 1970)))
-    return points
-
-
-def _point(month: date, sales: pl.DataFrame, level: MonthIndex | None) -> IndexPoint:
-    known = level is not None and level.index is not None
-    return IndexPoint(
-        month=month,
-        index=level.index if level else None,
-        interval=level.interval if level else None,
-        reason=None if known else f"fewer than {MINIMUM_MONTH_SALES} usable sales",
-        sales=sales.height,
-        median_price_usd=_median(sales["sale_price_usd"]),
-        median_price_per_sqft_usd=_median(_per_sqft(sales)),
-    )
-
-
-def _neighborhoods(sales: pl.DataFrame, mix: Mix | None, trend: PriceTrend | None) -> list[NeighborhoodMarket]:
-    """Level and trend of each neighbourhood; the level is against the segment's average of 100."""
-    named = sales.with_columns(pl.col("neighborhood").fill_null(""))
-    left = _time_and_mix_free(mix, trend) if mix and trend else None
-    found = []
-    for (name,), group in sorted(named.group_by("neighborhood"), key=lambda pair: str(pair[0])):
-        if name == "":
-            continue
-        level, own = None, None
-        reason: str | None = "too_few_sales"
-        if mix is not None and left is not None:
-            rows = mix.usable & (mix.neighborhood == name)
-            level = _level(left[rows], float(np.mean(left[mix.usable])))
-            own, reason = _trend(mix, rows, mix.expected[:, None]) if rows.sum() else (None, reason)
-        found.append(_neighborhood(str(name), group, level, own, reason))
-    return found
-
-
-def _time_and_mix_free(mix: Mix, trend: PriceTrend) -> FloatArray:
-    """Log prices less what characteristics and the segment's trend say."""
-    drift = np.log1p(trend.monthly_trend_percent / 100) * (mix.month - mix.month.mean())
-    return np.asarray(np.log(mix.price_usd) - mix.expected - drift, dtype=float)
-
-
-def _level(left: FloatArray, average: float) -> tuple[float, float, float] | None:
-    """Level, low and high end against 100; None below ten sales."""
-    n = len(left)
-    if n < MINIMUM_NEIGHBORHOOD_SALES:
+    except AppraisalError:
         return None
-    reach = student_t_two_sided(CONFIDENCE, degrees=n - 1) * float(np.std(left, ddof=1)) / np.sqrt(n)
-    middle = float(np.mean(left)) - average
-    return tuple(100 * float(np.exp(at)) for at in (middle, middle - reach, middle + reach))  # type: ignore[return-value]
-
-
-def _neighborhood(
-    name: str,
-    sales: pl.DataFrame,
-    level: tuple[float, float, float] | None,
-    trend: PriceTrend | None,
-    reason: str | None,
-) -> NeighborhoodMarket:
-    return NeighborhoodMarket(
-        neighborhood=name,
-        sales=sales.height,
-        level=level[0] if level else None,
-        level_interval=level[1:] if level else None,
-        monthly_trend_percent=trend.monthly_trend_percent if trend else None,
-        monthly_trend_interval=trend.monthly_trend_percent_interval if trend else None,
-        reason=reason,
-        median_price_usd=_median(sales["sale_price_usd"]),
-        median_price_per_sqft_usd=_median(_per_sqft(sales)),
-    )
-
-
-def _per_sqft(sales: pl.DataFrame) -> pl.Series:
-    """Price per square foot of living area, of sales where it is known."""
-    with_area = sales.filter(pl.col("living_area_sqft").cast(pl.Float64) > 0)
-    return with_area["sale_price_usd"] / with_area["living_area_sqft"].cast(pl.Float64)
-
-
-def _median(values: pl.Series) -> float | None:
-    found = values.median()
-    return round(float(found), 2) if isinstance(found, (int, float)) else None

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from appraisal.sale_screening import ScreeningRules, screen_sales
 from contracts.api.market import MarketStudy
-from services.market.domain.study import MarketRefusedError, Segment, segments_asked, study_market
+from services.market.domain.refusal import MarketRefusedError
+from services.market.domain.segments import Segment, segments_asked
+from services.market.domain.study import study_market
 from tests.support.planted_market import NEIGHBORHOODS, planted_sales
 
 PERIOD = ScreeningRules(from_date=date(2023, 1, 1), to_date=date(2024, 12, 31))
