@@ -22,9 +22,6 @@ def places(
     `ranges` stand in the order of their keys, and are all that there are.
     """
     work = _Placing(source, table, years)
-    if len(ranges) == 1:
-        yield ranges[0].number, set(keys)
-        return
     yield from work.among(ranges, work.there(WHOLE, keys))
 
 

@@ -1,11 +1,16 @@
 """Rows that come without their range, from quarantine, by a marker or into the scope, stay and go as all others do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from services.ingest.readers.batch import Batch, TableState
+from services.ingest.readers.compare import compare
+from services.ingest.sources.source import Source
 from tests.support import servers
+from tests.support.imitated_server import imitate
 from tests.support.killed_runs import Reader, killed_pair
 from tests.support.small_source import Small, small_source
 from tests.support.source_writers import DDL
@@ -128,3 +133,26 @@ async def test_a_table_of_which_every_row_is_held_back_is_followed_as_any_other(
 
 async def held(small: Small) -> set[str]:
     return {row["key"] for row in await small.bench.fetch("SELECT key FROM ingest.quarantine")}
+
+
+@pytest.mark.parametrize("reader", ["rowversion"])
+async def test_a_row_that_was_gone_before_its_range_was_compared_does_not_stay(
+    empty: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty.execute(
+        "INSERT INTO dbo.lot (lot_id, number) VALUES (1, 'a')",
+        "INSERT INTO dbo.entry (entry_no, lot_id, amount) VALUES (1, 1, 1)",
+    )
+    await empty.follow()
+    imitate(monkeypatch, is_moving=True)
+
+    def gone_meanwhile(source: Source, state: TableState, *further: Any, **named: Any) -> Iterator[Batch]:
+        if state.table.name == "entry":
+            empty.execute("DELETE FROM dbo.entry WHERE entry_no = 2")
+        return compare(source, state, *further, **named)
+
+    empty.execute("INSERT INTO dbo.entry (entry_no, lot_id, amount) VALUES (2, 1, 1)")
+    monkeypatch.setattr("services.ingest.readers.reading.compare", gone_meanwhile)
+    await empty.follow()
+    await empty.follow()
+    assert await keys(empty, "entry") == {"1"}
