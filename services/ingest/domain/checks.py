@@ -184,7 +184,10 @@ def _repeats(table: SourceTable, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.D
     if rows[KEY].n_unique() == rows.height:
         return rows.clear(), rows
     if table.repeats_ordered_by is not None:
-        ordered = rows.sort(table.repeats_ordered_by, _PLACE, nulls_last=True)
+        order = pl.col(table.repeats_ordered_by)
+        if table.columns[table.repeats_ordered_by] is ColumnType.DECIMAL:
+            order = order.cast(pl.Float64)
+        ordered = rows.sort(order, _PLACE, nulls_last=True)
         return rows.clear(), ordered.unique(KEY, keep="first", maintain_order=True)
     single = rows.unique([KEY, DIGEST], keep="first", maintain_order=True)
     repeated = single.filter(pl.col(KEY).is_duplicated())[KEY].unique()

@@ -100,7 +100,7 @@ async def resolve_repeats(connection: Any, place: Place, *, is_ordered: bool, fi
         )
     dropped = await connection.fetchval(
         "WITH dropped AS (DELETE FROM incoming i USING (SELECT n.ctid, row_number() OVER (PARTITION BY key"
-        "   ORDER BY repeat_order NULLS LAST, place) AS n FROM incoming n JOIN repeated r USING (key)"
+        '   ORDER BY repeat_order COLLATE "C" NULLS LAST, place) AS n FROM incoming n JOIN repeated r USING (key)'
         "   WHERE verdict = 'a') d WHERE i.ctid = d.ctid AND d.n > 1 RETURNING 1) SELECT count(*) FROM dropped",
         timeout=SECONDS,
     )
