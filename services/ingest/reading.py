@@ -227,15 +227,24 @@ class Reading:
         scope = self.pair.scope
         if scope is not None and scope in self.reads and not self.reads[scope].is_first:
             parcels = self.loop.do(self._scope_changes())
-            for table in dependants(self.pair, scope) if parcels else []:
+            concerned = dependants(self.pair, scope) if parcels else []
+            for table in concerned:
                 self._reread(intake, table, parcels)
-        for name, read in self.reads.items():
-            if not read.is_first and not read.is_whole:
-                self.loop.do(self._hold_vanished(self.pair.table_by_name[name]))
+            if absent := [table.name for table in concerned if table.name not in self.reads]:
+                self.loop.do(self._read_as_whole_next(absent))
+        for table in self.pair.tables:
+            read = self.reads.get(table.name)
+            if read is None or not (read.is_first or read.is_whole):
+                self.loop.do(self._hold_vanished(table))
 
     async def _scope_changes(self) -> list[str]:
         async with self.job.database.read(self.county) as connection:
             return await known.scope_changes(connection, self.county, self.pair, run_id=self.opened.run.run_id)
+
+    async def _read_as_whole_next(self, names: list[str]) -> None:
+        async with self.job.database.begin(self.county) as unit:
+            await self.lease.hold(unit)
+            await known.read_as_whole_next(unit.connection, self.county, self.pair, names)
 
     def _reread(self, intake: Intake, table: SourceTable, parcels: list[str]) -> None:
         read = self.reads.get(table.name)

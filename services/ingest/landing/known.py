@@ -2,6 +2,7 @@
 # ruff: noqa: S608
 
 import io
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -108,6 +109,16 @@ async def scope_changes(connection: Any, county: str, pair: Pair, *, run_id: UUI
         run_id,
     )
     return [row["id"] for row in rows if row["id"] is not None]
+
+
+async def read_as_whole_next(connection: Any, county: str, pair: Pair, tables: Sequence[str]) -> None:
+    """Have tables that are not read now read as a whole once they are: other rows of them count from now on."""
+    await connection.execute(
+        "UPDATE ingest.sync_table SET rules = '' WHERE county = $1 AND pair = $2 AND source_table = ANY($3)",
+        county,
+        pair.pair,
+        list(tables),
+    )
 
 
 async def stage_vanished(
