@@ -5,6 +5,7 @@ vicinity leave its parcel out, and its surroundings count sales before it only.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import xgboost
@@ -12,6 +13,7 @@ import xgboost
 from services.valuation.domain.evidence import Groundwork
 from services.valuation.domain.hedonic import LOCATION
 from services.valuation.domain.properties import FloatArray, Properties
+from services.valuation.domain.remembered import Remembered
 from services.valuation.domain.vicinity import Vicinity, learn_vicinity
 
 MINIMUM_SALES = 150  # below, trees of ten sales a leaf say nothing that the regression does not
@@ -44,7 +46,9 @@ class Boosting:
 
     def predict(self, properties: Properties) -> FloatArray:
         """Value in USD."""
-        return np.exp(sum(self._log_parts(properties)))
+        hedonic, around, trees = self._log_parts(properties)
+        value: FloatArray = np.exp(hedonic + around + trees)
+        return value
 
     def contributions(self, properties: Properties, value_usd: FloatArray) -> dict[str, FloatArray]:
         """What the regression says, and what the sales around and the trees add, in USD."""
@@ -52,7 +56,11 @@ class Boosting:
         base, kriged = np.exp(hedonic), np.exp(hedonic + around)
         return {"hedonic": base, "sales_around": kriged - base, "trees": value_usd - kriged}
 
-    def _log_parts(self, properties: Properties) -> tuple[FloatArray, FloatArray, FloatArray]:
+    @cached_property
+    def _log_parts(self) -> Remembered[tuple[FloatArray, FloatArray, FloatArray]]:
+        return Remembered(self._compute_log_parts)
+
+    def _compute_log_parts(self, properties: Properties) -> tuple[FloatArray, FloatArray, FloatArray]:
         hedonic = self.groundwork.hedonic
         base = hedonic.predict(properties)
         foretold, deviation = self.groundwork.foretell(properties)

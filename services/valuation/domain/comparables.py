@@ -30,7 +30,7 @@ DISTANCE = "distance"
 DISTANCE_WEIGHT = 0.02  # of one spacing of sales
 RECENCY_WEIGHT = 0.05  # of one year between sale and valuation date
 EVEN_WEIGHT = 0.05  # dissimilarity below which sales weigh about the same
-FAR_RESIDUAL = 3.0  # robust standard deviations: a price that its characteristics do not explain
+FAR_RESIDUAL = 4.0  # robust standard deviations: a price that its characteristics do not explain
 BATCH = 4_096
 AS_UNLIKE = 0.2  # dissimilarity at which similarity has fallen to 1 / e
 
@@ -59,6 +59,9 @@ class Comparables:
 
     def grids(self, subjects: Properties) -> Iterator[tuple[Properties, Grid]]:
         """The adjustment grids of the subjects, in batches."""
+        if 0 < len(subjects) <= BATCH:
+            yield subjects, self.grid(subjects)
+            return
         for start in range(0, len(subjects), BATCH):
             batch = subjects.take(np.arange(start, min(start + BATCH, len(subjects))))
             yield batch, self.grid(batch)

@@ -12,6 +12,7 @@ from services.valuation.domain.kriging import Kriging, fit_kriging
 from services.valuation.domain.location import Surroundings, learn_surroundings
 from services.valuation.domain.properties import FloatArray, Properties
 from services.valuation.domain.refusal import ValuationRefusedError
+from services.valuation.domain.remembered import Remembered
 from services.valuation.domain.sales import MINIMUM_SALES, Sales, TrainingSales
 from services.valuation.domain.time_adjustment import TimeAdjustment, learn_time_adjustment
 
@@ -46,6 +47,13 @@ class Groundwork:
 
     def foretell(self, properties: Properties, day: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
         """What the sales around add to the regression's log value, and its standard deviation."""
+        return self._foretell(properties, day) if day is not None else self._foretold(properties)
+
+    @cached_property
+    def _foretold(self) -> Remembered[tuple[FloatArray, FloatArray]]:
+        return Remembered(lambda properties: self._foretell(properties, None))
+
+    def _foretell(self, properties: Properties, day: FloatArray | None) -> tuple[FloatArray, FloatArray]:
         if self.kriging is not None:
             return self.kriging.foretell(properties, day)
         return self.surroundings.level(properties, before_day=day), np.full(len(properties), self.hedonic.sigma)

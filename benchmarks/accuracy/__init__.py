@@ -1,0 +1,1 @@
+"""How accurate the valuation models are on real sales, beside their goals; each configuration is scored once."""
