@@ -275,7 +275,7 @@ class Reading:
         staging = TableStage(
             table,
             is_first=is_first,
-            is_renewed=not is_first and (row is None or row["rules"] != runs.table_rules(self.pair, table)),
+            is_renewed=not is_first and (row is None or row["rules"] != self.rules(table)),
             ranges={row["number"]: Bounds(_key(row["lower"]), _key(row["upper"])) for row in ranges},
             years=self.years(table),
             batch=batches[-1]["batch"] + 1 if batches else 0,
@@ -289,6 +289,10 @@ class Reading:
     def years(self, table: SourceTable) -> tuple[int, ...]:
         """The tax years that are read of a table; none: all."""
         return tuple(self.opened.run.working_year - back for back in range(table.years or 0))
+
+    def rules(self, table: SourceTable) -> str:
+        """What the table's rows are landed by in this run."""
+        return runs.table_rules(self.pair, table, working_year=self.opened.run.working_year)
 
     async def _save(self) -> None:
         async with self.job.database.begin(self.county) as unit:
@@ -320,7 +324,7 @@ class _TableReading:
             is_first=self.staging.is_first,
             is_chosen=parameters.mode == "snapshot" and self.table.name in (parameters.tables or ()),
             columns=columns,
-            rules=runs.table_rules(reading.pair, self.table),
+            rules=reading.rules(self.table),
             blind_spots=list(self.choice.blind_spots),
             read_at=datetime.now(UTC).isoformat(),
         )

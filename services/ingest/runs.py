@@ -48,12 +48,16 @@ def rules_digest(pair: Pair, county: County) -> str:
     return _digest(pair.model_dump_json(exclude=elsewhere) + county.model_dump_json() + together)
 
 
-def table_rules(pair: Pair, table: SourceTable) -> str:
-    """What a table's rows are landed by, the key of personal codes too: where it changed, it is read as a whole."""
+def table_rules(pair: Pair, table: SourceTable, *, working_year: int) -> str:
+    """What a table's rows are landed by, the key of personal codes too: where it changed, it is read as a whole.
+
+    The year is part of it where so many years are read: no marker tells of rows that were written before theirs began.
+    """
     scope = pair.table_by_name[pair.scope] if pair.scope else None
     key = personal_key() if has_codes(table) else None
-    parts = (table.model_dump_json(exclude={"reader"}), scope.model_dump_json() if scope else "", key.id if key else "")
-    return _digest("".join(parts))
+    year = str(working_year) if table.years else ""
+    described = table.model_dump_json(exclude={"reader"}), scope.model_dump_json() if scope else ""
+    return _digest("".join((*described, key.id if key else "", year)))
 
 
 def _digest(text: str) -> str:

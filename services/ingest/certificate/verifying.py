@@ -147,7 +147,8 @@ class Verification:
             found = differences(pair, source.catalog())
             self.findings.source_seen_at = source.now()
             self.run = self._run(source.database)
-            rules = {table.name: runs.table_rules(pair, table) for table in tables}
+            year = self.standing.working_year
+            rules = {table.name: runs.table_rules(pair, table, working_year=year) for table in tables}
             standing = standing_lines(pair, self.standing.states, rules)
             drifted = {difference.table for difference in found}
             if drifted >= set(pair.table_by_name):
