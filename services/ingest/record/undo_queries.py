@@ -188,9 +188,15 @@ async def put_tokens_back(connection: Any, county: str, pair: str, *, sequences:
 
 
 async def drop_open_run(connection: Any, county: str, pair: str) -> None:
-    """Forget what an open run has staged: it is of rows that are others now."""
+    """Forget what an open run has staged, and landed of first loads: it is of rows that are others now."""
     for table in ("staged_row", "staged_progress", "staged_violation", "sync_run"):
         await connection.execute(f"DELETE FROM ingest.{table} WHERE county = $1 AND pair = $2", county, pair)
+    await connection.execute(
+        "DELETE FROM ingest.source_row WHERE county = $1 AND pair = $2 AND created_sequence >"
+        " (SELECT sequence FROM ingest.sync_pair WHERE county = $1 AND pair = $2)",
+        county,
+        pair,
+    )
 
 
 async def forget_layers(

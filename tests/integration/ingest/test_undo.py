@@ -235,3 +235,20 @@ async def test_any_history_is_undone_to_any_point(hand: HandLanded, seed: int) -
     for run in reversed(runs[point:]):
         await undo(hand, run)
     assert await hand.state() == states[point]
+
+
+async def test_what_an_open_run_has_landed_of_a_new_table_goes_with_it(hand: HandLanded) -> None:
+    rows = small_pacs()
+    await hand.land(rows | {"situs": []})
+    before = await hand.state()
+    run, _, _ = await hand.land(rows | {"situs": [], "sale": rows["sale"][1:]})
+    async with hand.database.begin(hand.county.county) as unit:
+        await unit.connection.execute(
+            "INSERT INTO ingest.source_row (county, pair, source_table, key, digest, image, created_sequence, sequence)"
+            " VALUES ($1, $2, 'situs', '1/1', '', '{}', $3, $3)",
+            hand.county.county,
+            hand.pair.pair,
+            hand.sequence + 1,
+        )
+    await undo(hand, run)
+    assert await hand.state() == before
