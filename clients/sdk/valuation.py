@@ -36,6 +36,9 @@ def valuation_run(
         list[str] | None,
         typer.Option(help="Year-over-year limit: UP/DOWN[@neighborhood=A,use_code=B], such as 10/5 or 10/."),
     ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Put the values of this run through factors and caps, without valuing anew.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Value parcels of a county: all of them unless some are named."""
@@ -43,7 +46,7 @@ def valuation_run(
     named = {name: values for name, values in given.items() if values}
     if len(named) > 1:
         refuse("name parcels, neighbourhoods or use codes, not several of them")
-    said = {"tax_year": tax_year, "valuation_date": valuation_date, "model": model}
+    said = {"tax_year": tax_year, "valuation_date": valuation_date, "model": model, "base_run_id": base}
     parameters: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     parameters["scope"] = named or {"all": True}
     parameters |= {"factors": [to_factor(text) for text in factor]} if factor else {}

@@ -20,6 +20,10 @@ ModelName = Literal["blend", "comparables", "hedonic", "boosting"]
 PropertyKind = Literal["improved_residential", "vacant_land", "other"]
 
 
+OF_THE_BASE = frozenset({"tax_year", "valuation_date", "model", "comparables", "prior_value"})
+"""What a run that is made of another one takes from it."""
+
+
 class ValuationScope(Request):
     """Which parcels: exactly one of a list of parcels, of neighbourhoods, of beginnings of use codes, or all."""
 
@@ -57,6 +61,11 @@ class ValuationParameters(Request):
         default=None, description="null: the year before where the scope has such values, else the roll's"
     )
     review: ReviewLimits = ReviewLimits()
+    base_run_id: UUID | None = Field(
+        default=None,
+        description="put the frozen values of this run through factors, caps and review, instead of valuing anew;"
+        " year, date, model and prior values are then that run's",
+    )
     run_id: UUID | None = Field(default=None, description="of `promote` and `post`")
     promotion_id: UUID | None = Field(default=None, description="of `approve` and `reject`")
     override: OverrideEntry | None = Field(default=None, description="of `override`")
@@ -83,8 +92,10 @@ class ValuationParameters(Request):
         name = needed.get(self.mode)
         if name is not None and getattr(self, name) is None:
             raise ValueError(f"{self.mode} needs {name}")
-        if self.mode != "value" and (self.scope or self.factors or self.caps):
-            raise ValueError(f"scope, factors and caps belong to a valuation, not to {self.mode}")
+        if self.mode != "value" and (self.scope or self.factors or self.caps or self.base_run_id):
+            raise ValueError(f"scope, factors, caps and base_run_id belong to a valuation, not to {self.mode}")
+        if self.base_run_id is not None and (said := sorted(OF_THE_BASE & self.model_fields_set)):
+            raise ValueError(f"{', '.join(said)} are those of the base run")
         return self
 
     @property

@@ -20,6 +20,8 @@ _OVERRIDE = (
     "id, county, parcel_id, tax_year, value_usd, land_value_usd, reason, run_id, model_value_usd, created_by,"
     " created_at, withdrawn_by, withdrawn_at, withdrawal_reason"
 )
+#: said as it is, not as a parameter, for PostgreSQL to see that the index of flagged values serves
+_FLAGGED = {None: "", True: " AND v.flags <> '{}'", False: " AND v.flags = '{}'"}
 _STATUS = "CASE WHEN $3::bool THEN status ELSE 'pending' END"
 
 
@@ -103,21 +105,21 @@ async def list_values(
 ) -> list[Row]:
     """A run's values by parcel, with the values of persons that count now."""
     return await connection.fetch(  # type: ignore[no-any-return]
-        "SELECT v.parcel_id, v.kind, v.neighborhood, v.use_code, v.value_usd, v.model_value_usd, v.uncapped_value_usd,"
+        "SELECT v.parcel_id, v.kind, v.neighborhood, v.use_code, v.value_usd, v.model_value_usd, v.uncapped_value_usd,"  # noqa: S608
         " v.prior_value_usd, round((v.value_usd / nullif(v.prior_value_usd, 0) - 1) * 100, 4) AS change_percent,"
         " v.land_value_usd, v.improvement_value_usd, v.low_usd, v.high_usd, v.confidence, v.flags,"
         " o.id AS override_id, o.value_usd AS override_value_usd"
         " FROM valuation.parcel_value_v1 AS v LEFT JOIN valuation.value_override_v1 AS o ON o.county = v.county"
         "  AND o.parcel_id = v.parcel_id AND o.tax_year = v.tax_year AND o.withdrawn_at IS NULL"
         " WHERE v.county = $1 AND v.run_id = $2 AND ($3::text IS NULL OR v.parcel_id > $3)"
-        " AND ($4::text IS NULL OR $4 = ANY(v.flags)) AND ($5::bool IS NULL OR (v.flags <> '{}') = $5)"
-        " AND ($6::text IS NULL OR v.neighborhood = $6) AND ($7::text IS NULL OR starts_with(v.use_code, $7))"
-        " AND ($8::text IS NULL OR v.parcel_id = $8) ORDER BY v.parcel_id LIMIT $9",
+        f" AND ($4::text IS NULL OR $4 = ANY(v.flags)){_FLAGGED[query.is_flagged]}"
+        f"{_FLAGGED[True] if query.flag else ''}"
+        " AND ($5::text IS NULL OR v.neighborhood = $5) AND ($6::text IS NULL OR starts_with(v.use_code, $6))"
+        " AND ($7::text IS NULL OR v.parcel_id = $7) ORDER BY v.parcel_id LIMIT $8",
         county,
         run_id,
         after,
         query.flag,
-        query.is_flagged,
         query.neighborhood,
         query.use_code,
         query.parcel_id,

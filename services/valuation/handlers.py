@@ -1,7 +1,6 @@
 """What the valuation service does when it is asked."""
 
 import tempfile
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -20,6 +19,7 @@ from services.valuation.domain.model_card import count_reasons, holdout, model_c
 from services.valuation.domain.properties import Properties, properties
 from services.valuation.evidence import Evidence, coded_refusals, read_evidence, use_codes
 from services.valuation.posting import post
+from services.valuation.revising import revise
 from services.valuation.run_plan import RunPlan, ValueLines, read_plan
 
 router = JobRouter()
@@ -34,10 +34,6 @@ class Outcome:
     model: CountyModel
     plan: RunPlan
     lines: ValueLines = field(default_factory=ValueLines)
-    valued: int = 0
-    total_value_usd: float = 0.0
-    flags: Counter[str] = field(default_factory=Counter)
-    flagged: int = 0
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -50,6 +46,9 @@ async def run_valuation(job: RunningJob, parameters: ValuationParameters) -> Non
 
 async def value_scope(job: RunningJob, parameters: ValuationParameters) -> None:
     """Value parcels from time-adjusted sales, with comparables, intervals and reasons for what has no value."""
+    if parameters.base_run_id is not None:
+        await revise(job, parameters, parameters.base_run_id)
+        return
     with tempfile.TemporaryFile(prefix="valuation-") as values:
         evidence, parcels, plan = await _read(job, parameters)
         await job.progress(0, len(parcels), "parcels", "fitting the models")
@@ -91,12 +90,7 @@ async def _value(job: RunningJob, outcome: Outcome, parcels: Properties, values:
 
 def _value_batch(outcome: Outcome, batch: Properties, values: BinaryIO) -> None:
     valued = value_parcels(outcome.model, batch)
-    rows = outcome.plan.finish(valued.values)
-    values.write(outcome.lines.encode(rows))
-    outcome.valued += len(rows)
-    outcome.total_value_usd += sum(row["value_usd"] for row in rows)
-    outcome.flags.update(flag for row in rows for flag in row["flags"])
-    outcome.flagged += sum(bool(row["flags"]) for row in rows)
+    values.write(outcome.lines.encode(outcome.plan.finish(valued.values)))
     outcome.refused |= valued.refused
 
 
@@ -116,11 +110,8 @@ async def _complete(job: RunningJob, parameters: ValuationParameters, outcome: O
         "model": parameters.model,
         "parameters": parameters.model_dump(mode="json"),
         "model_card": card,
-        "parcels_valued": outcome.valued,
         "parcels_refused": len(outcome.refused),
-        "parcels_flagged": outcome.flagged,
-        "total_value_usd": round(outcome.total_value_usd, 2),
-        "values_sha256": outcome.lines.sha256,
+        **outcome.lines.counts,
         **outcome.plan.stamps(parameters, requested_by=job.requested_by),
     }
     async with job.completing(result=_summary(parameters, outcome)) as unit:
@@ -132,7 +123,7 @@ async def _complete(job: RunningJob, parameters: ValuationParameters, outcome: O
 def _summary(parameters: ValuationParameters, outcome: Outcome) -> dict[str, Any]:
     evidence, model = outcome.evidence, outcome.model
     return {
-        "parcels_valued": outcome.valued,
+        **outcome.lines.counts,
         "parcels_refused": count_reasons(outcome.refused),
         "model": parameters.model,
         "tax_year": evidence.tax_year,
@@ -140,10 +131,7 @@ def _summary(parameters: ValuationParameters, outcome: Outcome) -> dict[str, Any
         "sales_used": sum(len(kind.fitted.comparables.groundwork.sales) for kind in model.by_kind.values()),
         "sales_refused": evidence.refused,
         "holdout": holdout(model),
-        "total_value_usd": round(outcome.total_value_usd, 2),
-        "parcels_flagged": outcome.flagged,
-        "flags": dict(sorted(outcome.flags.items())),
-        "values_sha256": outcome.lines.sha256,
+        "flags": dict(sorted(outcome.lines.flags.items())),
     }
 
 

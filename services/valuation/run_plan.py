@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -66,10 +67,14 @@ async def read_plan(connection: Connection, county: str, parameters: ValuationPa
 
 
 class ValueLines:
-    """The lines of a run's values as they are stored, and their digest: equal runs have equal ones."""
+    """The lines of a run's values as they are stored, their counts and their digest: equal runs have equal ones."""
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
+        self.valued = 0
+        self.flagged = 0
+        self.flags: Counter[str] = Counter()
+        self.total_value_usd = 0.0
 
     def encode(self, rows: Iterable[Mapping[str, Any]]) -> bytes:
         """CSV of `queries.VALUE_COLUMNS`."""
@@ -79,11 +84,23 @@ class ValueLines:
             known = {**row, "flags": "{" + ",".join(row["flags"]) + "}"}
             known |= {name: json.dumps(row[name], sort_keys=True) for name in ("contributions", "comparables")}
             lines.writerow(known[name] for name in queries.VALUE_COLUMNS)
+            self._count(row)
         content = text.getvalue().encode()
         self._digest.update(content)
         return content
 
+    def _count(self, row: Mapping[str, Any]) -> None:
+        self.valued += 1
+        self.flagged += bool(row["flags"])
+        self.flags.update(row["flags"])
+        self.total_value_usd += row["value_usd"]
+
     @property
-    def sha256(self) -> str:
-        """Of all that was encoded, in its order."""
-        return self._digest.hexdigest()
+    def counts(self) -> dict[str, Any]:
+        """What the run says of all that was encoded; the digest is of the lines in their order."""
+        return {
+            "parcels_valued": self.valued,
+            "parcels_flagged": self.flagged,
+            "total_value_usd": round(self.total_value_usd, 2),
+            "values_sha256": self._digest.hexdigest(),
+        }

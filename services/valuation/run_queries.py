@@ -1,6 +1,6 @@
 """SQL about runs: what stands in the record beside them, and the runs themselves."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -59,6 +59,46 @@ async def read_snapshot(connection: Connection, county: str) -> list[dict[str, A
 async def read_run(connection: Connection, county: str, run_id: UUID) -> Row | None:
     """A run with its stamps."""
     return await connection.fetchrow("SELECT * FROM valuation.run_v1 WHERE county = $1 AND run_id = $2", county, run_id)
+
+
+async def read_values(
+    connection: Connection, county: str, run_id: UUID, scope: ValuationScope, *, batch_parcels: int
+) -> AsyncIterator[list[Row]]:
+    """A run's values that are in the scope, as the run froze them, batch by batch; inside a transaction."""
+    cursor = await connection.cursor(
+        """
+        SELECT parcel_id, kind, value_usd::float8, land_value_usd::float8, improvement_value_usd::float8,
+            low_usd::float8, high_usd::float8, confidence, contributions, comparables, neighborhood, use_code,
+            prior_value_usd::float8
+        FROM valuation.parcel_value
+        WHERE county = $1 AND run_id = $2 AND ($3::text[] IS NULL OR parcel_id = ANY($3))
+            AND ($4::text[] IS NULL OR neighborhood = ANY($4))
+            AND ($5::text[] IS NULL OR EXISTS (
+                SELECT FROM unnest($5::text[]) AS beginning WHERE starts_with(use_code, beginning)))
+        ORDER BY parcel_id
+        """,
+        county,
+        run_id,
+        scope.parcel_ids,
+        scope.neighborhoods,
+        scope.use_codes,
+    )
+    while rows := await cursor.fetch(batch_parcels):
+        yield rows
+
+
+async def read_refused(connection: Connection, county: str, run_id: UUID, scope: ValuationScope) -> dict[str, str]:
+    """A run's refusals; of a scope of neighbourhoods or use codes none is known to be in it."""
+    if scope.neighborhoods or scope.use_codes:
+        return {}
+    rows = await connection.fetch(
+        "SELECT parcel_id, reason FROM valuation.refused_parcel WHERE county = $1 AND run_id = $2"
+        " AND ($3::text[] IS NULL OR parcel_id = ANY($3)) ORDER BY parcel_id",
+        county,
+        run_id,
+        scope.parcel_ids,
+    )
+    return {row["parcel_id"]: row["reason"] for row in rows}
 
 
 async def read_both(connection: Connection, county: str, run_id: UUID, other: UUID) -> pl.DataFrame:

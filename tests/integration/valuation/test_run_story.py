@@ -53,7 +53,7 @@ async def stamped(story: Story, run: str) -> dict[str, Any]:
 
 
 async def compared_with_a_what_if(story: Story, run: str) -> None:
-    what_if = (await story.value("lyn", factors=[{"neighborhoods": ["N3"], "percent": 4}]))["id"]
+    what_if = await revised(story, run, factors=[{"neighborhoods": ["N3"], "percent": 4}])
     compared = await story.get("lyn", f"{RUNS}/{run}/compare/{what_if}")
     assert compared["overall"]["parcels"] == 400
     assert compared["by_neighborhood"]["N3"]["change_percent"] == pytest.approx(4, abs=0.001)
@@ -61,7 +61,13 @@ async def compared_with_a_what_if(story: Story, run: str) -> None:
     assert compared["overall"]["increased"] == compared["by_neighborhood"]["N3"]["parcels"]
     assert {mover["neighborhood"] for mover in compared["movers"]} == {"N3"}
     assert {reason["name"] for mover in compared["movers"] for reason in mover["reasons"]} == {"what_if_factor"}
-    assert set(compared["differences"]) == {"factors"}
+    assert set(compared["differences"]) == {"factors", "base_run_id"}
+
+
+async def revised(story: Story, base: str, **parameters: Any) -> str:
+    asked = {"scope": {"all": True}, **parameters, "base_run_id": base}
+    run: str = (await story.done("lyn", "/api/v1/valuation/run", {"county": COUNTY, "parameters": asked}))["id"]
+    return run
 
 
 async def overridden(story: Story, run: str) -> str:
@@ -163,6 +169,48 @@ async def test_what_persons_write_and_who_owns_what_is_in_no_message(story: Stor
     assert any(job["id"] in message for message in messages)
     assert not any(words in message for message in messages)
     await story.done("ann", f"{OVERRIDES}/{job['id']}/withdraw")
+
+
+async def test_a_what_if_on_a_frozen_run_is_that_of_valuing_anew(story: Story) -> None:
+    rules = {"factors": [{"use_codes": ["11"], "percent": -7.5}], "caps": [{"increase_percent": 60}]}
+    base = await story.value("lyn", scope={"neighborhoods": ["N0", "N1"]})
+    anew = await story.value("lyn", scope={"neighborhoods": ["N0", "N1"]}, **rules)
+    run = await revised(story, base["id"], **rules)
+    detail = await story.get("lyn", f"{RUNS}/{run}")
+    of_base = await story.get("lyn", f"{RUNS}/{base['id']}")
+    for name in ("tax_year", "valuation_date", "model", "snapshot", "model_card", "prior_basis"):
+        assert detail[name] == of_base[name]
+    assert detail["values_sha256"] == anew["result"]["values_sha256"]
+    assert (detail["is_what_if"], of_base["is_what_if"]) == (True, False)
+    part = await revised(story, base["id"], scope={"neighborhoods": ["N1"]})
+    places = {one["neighborhood"] for one in (await story.get("lyn", f"{RUNS}/{part}/values", limit=1000))["items"]}
+    assert places == {"N1"}
+
+
+async def test_a_what_if_on_what_it_cannot_be_laid_on_is_refused(story: Story) -> None:
+    base = (await story.value("lyn", scope={"neighborhoods": ["N1"]}))["id"]
+    what_if = await revised(story, base, factors=[{"all": True, "percent": 1}])
+    for asked, code in (
+        ({"scope": {"all": True}, "base_run_id": what_if}, "base_run_not_plain"),
+        ({"scope": {"neighborhoods": ["N9"]}, "base_run_id": base}, "no_parcels_in_scope"),
+        ({"scope": {"all": True}, "base_run_id": str(new_id())}, "run_not_found"),
+    ):
+        job = await story.do("lyn", "/api/v1/valuation/run", {"county": COUNTY, "parameters": asked})
+        assert job["error"]["code"] == code
+    both = {"scope": {"all": True}, "base_run_id": base, "model": "blend"}
+    wrong = {"county": COUNTY, "parameters": both}
+    assert await story.refused("lyn", "POST", "/api/v1/valuation/run", json=wrong) == (422, "validation_failed")
+
+
+async def test_asking_twice_with_a_key_is_asking_once(story: Story) -> None:
+    run = (await story.value("lyn", scope={"neighborhoods": ["N7"]}))["id"]
+    for user, verb in (("ann", "promote"), ("two", "approve"), ("ann", "post")):
+        key = {"headers": {"Idempotency-Key": f"{verb} once"}}
+        first = await story.do(user, f"{RUNS}/{run}/{verb}", **key)
+        again = await story.do(user, f"{RUNS}/{run}/{verb}", **key)
+        assert (first["id"], first["status"]) == (again["id"], "succeeded")
+    detail = await story.get("lyn", f"{RUNS}/{run}")
+    assert (len(detail["promotions"]), len(detail["postings"])) == (1, 1)
 
 
 async def test_a_what_if_is_nobodys_latest_value_until_it_is_promoted(story: Story) -> None:

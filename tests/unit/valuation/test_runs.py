@@ -153,6 +153,8 @@ def test_the_prior_value_is_of_the_year_before_or_of_the_roll() -> None:
         {"scope": {"all": True}, "factors": [{"percent": 4, "all": True, "neighborhoods": ["N1"]}]},
         {"scope": {"all": True}, "factors": [{"percent": -95, "all": True}]},
         {"scope": {"all": True}, "caps": [{}]},
+        {"scope": {"all": True}, "base_run_id": RUN_ID, "tax_year": 2026},
+        {"mode": "post", "run_id": RUN_ID, "base_run_id": RUN_ID},
         {"mode": "promote"},
         {"mode": "approve", "run_id": RUN_ID},
         {"mode": "post", "run_id": RUN_ID, "scope": {"all": True}},
