@@ -8,6 +8,7 @@ from typing import Any, Literal
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from contracts.events.ingest import (
+    MASK,
     NEW_KEY_HEADER,
     OLD_KEY_HEADER,
     ChangeEnvelope,
@@ -108,8 +109,7 @@ def envelopes(
     marking = iter(marks) if marks is not None else None
     plain: SnapshotMark = "incremental" if run.mode == "snapshot" else "false"
     for number, change in enumerate(changes, start=1):
-        before = json.loads(change.before) if change.before is not None else None
-        after = json.loads(change.after) if change.after is not None else None
+        before, after = _shown(table, change.before), _shown(table, change.after)
         mark = next(marking) if marking is not None else plain
         yield Keyed(
             event_id=_identity(run, table, change),
@@ -132,6 +132,21 @@ def envelopes(
                 ),
             ),
         )
+
+
+def _shown(table: SourceTable, image: str | None) -> dict[str, Any] | None:
+    """An image as it may be told: one of an older mapping may show what is personal by now."""
+    if image is None:
+        return None
+    row: dict[str, Any] = json.loads(image)
+    for name in table.personal:
+        if row.get(name) is not None and not (_is_coded(table, name) and str(row[name]).startswith("hmac:")):
+            row[name] = None if table.personal_as.get(name) == "drop" else MASK
+    return row
+
+
+def _is_coded(table: SourceTable, name: str) -> bool:
+    return table.personal_as.get(name) == "hmac"
 
 
 def is_ours(table: SourceTable, after: dict[str, Any] | None) -> bool:

@@ -44,6 +44,21 @@ SOURCE = {
 VALUE = ["before", "after", "source", "op", "ts_ms", "ts_us", "ts_ns", "transaction"]
 MARKS = {"true", "first", "first_in_data_collection", "last_in_data_collection", "last", "false", "incremental"}
 
+
+def test_images_of_an_older_mapping_show_nothing_that_is_personal_by_now() -> None:
+    table = TABLE.model_copy(update={"personal": ("x",)})
+    past, now = ('{"id": 1, "code": "a", "x": "Jane Doe"}', '{"id": 1, "code": "a", "x": "***"}')
+    for treatment, shown in (("mask", "***"), ("hmac", "***"), ("drop", None)):
+        treated = table.model_copy(update={"personal_as": {"x": treatment}})
+        (told,) = envelopes(RUN, treated, [RowChange("u", "1/a", past, now)], place=Place())
+        assert told.envelope.before == {"id": 1, "code": "a", "x": shown}
+    coded = table.model_copy(update={"personal_as": {"x": "hmac"}})
+    (told,) = envelopes(
+        RUN, coded, [RowChange("d", "1/a", '{"id": 1, "x": "hmac:1:2", "code": "a"}', None)], place=Place()
+    )
+    assert told.envelope.before == {"id": 1, "code": "a", "x": "hmac:1:2"}
+
+
 texts = st.one_of(st.none(), st.text(max_size=8))
 rows = st.fixed_dictionaries({"id": st.integers(-9, 9), "code": st.text(max_size=5), "x": texts}).map(json.dumps)
 hexes = st.integers(0, 2**80 - 1).map(lambda number: f"{number:020x}")
