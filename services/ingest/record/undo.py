@@ -81,6 +81,9 @@ async def take_back(
     rows = await queries.keep_before(connection, run)
     await queries.forget_ranges(connection, run)
     await queries.restore_rows(connection, county, pair.pair)
+    await queries.read_again_where_rules_differ(
+        connection, county, pair.pair, sequences=sequences, rules=known["rules"]
+    )
     await queries.put_tokens_back(connection, county, pair.pair, sequences=sequences)
     loads = await queries.undone_loads(connection, county, pair.pair)
     run = await _in_landed_years(unit, run)

@@ -132,6 +132,22 @@ async def forget_ranges(connection: Any, run: Run) -> None:
     )
 
 
+async def read_again_where_rules_differ(
+    connection: Any, county: str, pair: str, *, sequences: Sequence[int], rules: str | None
+) -> None:
+    """Have tables read as a whole whose restored rows were landed by other rules than those of today."""
+    await connection.execute(
+        "UPDATE ingest.sync_table s SET rules = '' WHERE county = $1 AND pair = $2"
+        " AND EXISTS (SELECT FROM undo_target t WHERE t.source_table = s.source_table)"
+        " AND EXISTS (SELECT FROM ingest.sync_operation o WHERE o.county = $1 AND o.pair = $2"
+        "  AND o.sequence = ANY($3) AND o.details ->> 'rules' IS DISTINCT FROM $4)",
+        county,
+        pair,
+        list(sequences),
+        rules,
+    )
+
+
 async def restore_rows(connection: Any, county: str, pair: str) -> None:
     """Make the landed rows what they were, to the letter."""
     await connection.execute(
