@@ -63,9 +63,11 @@ class RepeatSales(Answer):
     """The market by properties that sold twice; null with a reason where pairs are too few.
 
     `jump_percent` is what a pair gains whatever the time between: renovation, or a first sale below the market.
+    A house is older at its second sale, which the hedonic index takes out and this one does not.
     """
 
     pairs: int
+    base_month: date | None = Field(description="where the repeat-sales index is 100: the first month of enough pairs")
     pairs_left_out: dict[str, int]
     reason: str | None
     monthly_trend_percent: float | None

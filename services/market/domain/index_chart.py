@@ -78,6 +78,7 @@ def draw_indices(study: MarketStudy, *, known: Mapping[date, float] | None = Non
     through 100 at each segment's base month.
     """
     drawn = sorted((part for part in study.segments if part.base_month), key=lambda part: -part.sales)[:MOST_PANELS]
+    drawn = [_on_one_base(part) for part in drawn]
     if not drawn:
         return None
     height = PANEL_HEIGHT * len(drawn)
@@ -115,6 +116,29 @@ def _panel(part: MarketSegment, study: MarketStudy, known: Mapping[date, float],
         yield f'<path d="M{x:.0f} {top + 51:.0f}h22" stroke="{line.color}" fill="none" {line.style}/>'
         yield _text(x + 27, top + 55, line.label, size=11, color=INK)
         x += 52 + 6.1 * len(line.label)
+
+
+def _on_one_base(part: MarketSegment) -> MarketSegment:
+    """Repeat sales whose base month is another meet the hedonic index there, so that the two can be compared."""
+    start = part.repeat_sales.base_month if part.repeat_sales else None
+    level = next((point.index for point in part.months if point.month == start), None)
+    if level is None:
+        return part
+    share = level / BASE
+    months = [
+        point.model_copy(
+            update={
+                "repeat_sales_index": None if point.repeat_sales_index is None else point.repeat_sales_index * share,
+                "repeat_sales_interval": _times(point.repeat_sales_interval, share),
+            }
+        )
+        for point in part.months
+    ]
+    return part.model_copy(update={"months": months})
+
+
+def _times(interval: Interval | None, share: float) -> Interval | None:
+    return None if interval is None else (interval[0] * share, interval[1] * share)
 
 
 def _known_line(known: Mapping[date, float], base: date) -> _Line:

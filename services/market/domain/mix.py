@@ -12,7 +12,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 LOGS = ("living_area_sqft", "land_area_sqft")
-LEVELS = ("year_built", "bedrooms", "bathrooms", "stories")
+ROOMS = ("bedrooms", "bathrooms", "stories")
 CATEGORIES = ("building_class", "condition", "use_code")
 MINIMUM_LEVEL_SALES = 10
 SHRINKAGE = 5.0  # a neighbourhood with n sales keeps n / (n + 5) of its own level
@@ -67,13 +67,20 @@ def learn_mix(sales: pl.DataFrame) -> Mix:
     )
 
 
+def age_at_sale(sales: pl.DataFrame) -> FloatArray:
+    """Calendar years from construction to sale, NaN where not known."""
+    age: FloatArray = sales["sale_date"].dt.year().to_numpy() - known_numbers(sales, "year_built")
+    return np.maximum(age, 0.0)
+
+
 def _characteristics(sales: pl.DataFrame) -> FloatArray:
-    columns = [*(_number(sales, name, logarithm=True) for name in LOGS)]
-    columns += [column**2 for column in columns]
-    columns += [_number(sales, name) for name in LEVELS]
-    columns += [_unknown(sales, name) for name in (*LOGS, *LEVELS)]
-    indicators = [_indicators(sales, name) for name in CATEGORIES]
-    design = np.column_stack([*columns, *indicators])
+    """The age is that at the sale: an index is of a house that does not grow older."""
+    known = [known_numbers(sales, name) for name in LOGS]
+    age, rooms = age_at_sale(sales), [known_numbers(sales, name) for name in ROOMS]
+    bent = [*(_filled(np.log(values)) for values in known), _filled(age)]
+    columns = [*bent, *(column**2 for column in bent), *(_filled(values) for values in rooms)]
+    columns += [np.isnan(values).astype(float) for values in (*known, age, *rooms)]
+    design = np.column_stack([*columns, *(_indicators(sales, name) for name in CATEGORIES)])
     moving = design.std(axis=0) > 1e-9
     kept: FloatArray = (design[:, moving] - design[:, moving].mean(axis=0)) / design[:, moving].std(axis=0)
     return kept
@@ -84,19 +91,13 @@ def _few_enough(design: FloatArray) -> FloatArray:
     return design[:, : max(1, len(design) // SALES_PER_CONTROL)]
 
 
-def _number(sales: pl.DataFrame, name: str, *, logarithm: bool = False) -> FloatArray:
+def _filled(values: FloatArray) -> FloatArray:
     """A column with its median where it is not known; centred, so that its square adds a bend only."""
-    values = known_numbers(sales, name)
     known = np.isfinite(values)
     if not known.any():
-        return np.zeros(sales.height)
+        return np.zeros(len(values))
     filled = np.where(known, values, np.median(values[known]))
-    found = np.log(filled) if logarithm else filled
-    return np.asarray(found - found.mean(), dtype=float)
-
-
-def _unknown(sales: pl.DataFrame, name: str) -> FloatArray:
-    return np.isnan(known_numbers(sales, name)).astype(float)
+    return np.asarray(filled - filled.mean(), dtype=float)
 
 
 def known_numbers(sales: pl.DataFrame, name: str) -> FloatArray:

@@ -10,7 +10,7 @@ from appraisal.distributions import student_t_two_sided
 from appraisal.neighborhood_groups import NeighborhoodEvidence, propose_groups
 from appraisal.price_trend import PriceTrend
 from contracts.api.market import AreaBasis, NeighborhoodGroup, NeighborhoodMarket, NeighborhoodMerge, Regrouping
-from services.market.domain.mix import FloatArray, Mix, known_numbers
+from services.market.domain.mix import FloatArray, Mix, age_at_sale, known_numbers
 from services.market.domain.prices import distribution, interval_of_median, median, price_per_sqft, ratio_profile
 from services.market.domain.trends import trend_of
 
@@ -142,7 +142,7 @@ def _profile(
 ) -> NeighborhoodMarket:
     price = sales["sale_price_usd"].to_numpy()
     per_sqft = price_per_sqft(sales, basis)
-    age = sales["sale_date"].dt.year().to_numpy() - known_numbers(sales, "year_built")
+    age = age_at_sale(sales)
     area = known_numbers(sales, "living_area_sqft")
     return NeighborhoodMarket(
         neighborhood=name,

@@ -10,6 +10,7 @@ from appraisal.month_levels import MonthIndex
 from appraisal.repeat_sales import RepeatSalesIndex, repeat_sales_index
 from contracts.api.market import RepeatSales
 from services.market.domain.mix import Mix
+from services.market.domain.months import month_date
 
 SAME_PROPERTY = 0.01  # how far living area and year built of the two sales may differ
 
@@ -43,7 +44,7 @@ def study_pairs(sales: pl.DataFrame, mix: Mix | None, *, confidence: float, mini
 def _pairs(sales: pl.DataFrame, mix: Mix | None) -> tuple[pl.DataFrame, dict[str, int]]:
     """Pairs that say something of the market, and how many do not, by the first reason that holds."""
     day = pl.col("sale_date")
-    area, built = pl.col("living_area_sqft").cast(pl.Float64), pl.col("year_built").cast(pl.Float64)
+    area, built = (pl.col(name).cast(pl.Float64).fill_nan(None) for name in ("living_area_sqft", "year_built"))
     usable = np.ones(sales.height, dtype=bool) if mix is None else mix.usable
     before = {
         "first_price": pl.col("sale_price_usd"),
@@ -77,6 +78,7 @@ def _reason(error: AppraisalError, pairs: int) -> str:
 def _told(pairs: int, left_out: dict[str, int], found: RepeatSalesIndex | None, *, reason: str | None) -> RepeatSales:
     return RepeatSales(
         pairs=pairs,
+        base_month=month_date(found.base_month) if found else None,
         pairs_left_out=left_out,
         reason=reason,
         monthly_trend_percent=found.monthly_trend_percent if found else None,
