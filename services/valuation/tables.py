@@ -209,3 +209,41 @@ decision = Table(
     Column("decided_at", DateTime(timezone=True), nullable=False, server_default=_now),
     Index("decision_run", "county", "run_id", "decided_at"),
 )
+
+sale_review = Table(
+    "sale_review",
+    metadata,
+    Column("county", Text, primary_key=True),
+    Column("sale_id", Text, primary_key=True),
+    Column("parcel_id", Text, nullable=False),
+    Column("neighborhood", Text),
+    Column("sale_date", Date, nullable=False),
+    Column("sale_price_usd", Numeric(14, 2)),
+    Column("expected_price_usd", Numeric(14, 2)),
+    Column("robust_z", Double),
+    Column("influence_percent", Double, nullable=False, comment="how far the level of its place moves with the sale"),
+    Column("strength", Double, nullable=False),
+    Column("findings", JSONB, nullable=False, comment="reason, strength and figures, the strongest first"),
+    Column("job_id", UUID, nullable=False),
+    Column("found_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Index("sale_review_influence", "county", text("influence_percent DESC"), "sale_id"),
+)
+
+sale_decision = Table(
+    "sale_decision",
+    metadata,
+    Column("county", Text, primary_key=True),
+    Column("id", UUID, primary_key=True, comment="the id of the job that entered it"),
+    Column("sale_id", Text, nullable=False),
+    Column("parcel_id", Text, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("sale_date", Date),
+    Column("sale_price_usd", Numeric(14, 2), comment="as it was then: of another price nobody has decided"),
+    Column("validity_code", Text),
+    Column("is_qualified", Boolean),
+    Column("findings", JSONB, nullable=False, comment="as they stood then"),
+    Column("decided_by", Text, nullable=False),
+    Column("decided_at", DateTime(timezone=True), nullable=False, server_default=_now),
+    Index("sale_decision_newest", "county", "sale_id", text("decided_at DESC"), text("id DESC")),
+)
