@@ -268,7 +268,8 @@ class Reading:
     def staging(self, table: SourceTable, past: queries.Past) -> tuple[TableStage, dict[str, Any]]:
         """Where the table's staging is, and its reader's position."""
         batches = past.batches.get(table.name, [])
-        is_anew = any(batch["position"].get("plan") == "load" for batch in batches)
+        is_anew = self.pair.following.snapshot_mode == "recovery"  # ranges of before are none of these
+        is_anew = is_anew or any(batch["position"].get("plan") == "load" for batch in batches)
         ranges = [] if is_anew else past.ranges.get(table.name, [])
         row = self.opened.known.get(table.name)
         is_first = row is None and table.name not in past.landed
