@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.api.gis_export import GisExportSettings
+from contracts.api.sales_review import FindingReason
 from contracts.schedules import Schedule
 from contracts.subjects import COUNTY_PATTERN
 
@@ -21,6 +22,22 @@ class SaleValidity(Section):
     qualified_codes: tuple[str, ...] = Field(description="codes that make a sale qualified")
     null_is_qualified: bool = Field(default=False, description="whether a sale without a code is qualified")
     minimum_price_usd: float = Field(default=0, ge=0, description="cheaper sales are never qualified")
+
+
+class SaleScrutiny(Section):
+    """What statistics may say of sales: a person's decision stands above it, the source's code before it."""
+
+    decisive_reasons: tuple[FindingReason, ...] = Field(
+        default=("repeated_entry",),
+        description="findings that take a sale out by themselves; the others only ask for a person",
+    )
+    minimum_strength: float = Field(default=0.9, ge=0.5, le=1, description="of a finding that takes a sale out")
+    forced_sale_codes: tuple[str, ...] = Field(
+        default=(), description="deed types or validity codes of foreclosures and other sales under force"
+    )
+    nonmarket_deed_codes: tuple[str, ...] = Field(
+        default=(), description="the same of deeds that carry no market price, such as quitclaims"
+    )
 
 
 class ReportSettings(Section):
@@ -42,6 +59,7 @@ class County(Section):
     tax_year: int | None = Field(default=None, description="null: the newest year in the record")
     data_end: str | None = Field(default=None, description="the last day that the source's sales cover, ISO 8601")
     sale_validity: SaleValidity
+    sale_scrutiny: SaleScrutiny = SaleScrutiny()
     residential_use_codes: tuple[str, ...] = ()
     vacant_use_codes: tuple[str, ...] = ()
     reports: ReportSettings = ReportSettings()

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from contracts.api.base import Answer, Request
+from contracts.api.sales_review import SaleDecisionEntry
 from contracts.api.valuation_runs import (
     OverrideEntry,
     PriorBasis,
@@ -70,6 +71,7 @@ class ValuationParameters(Request):
     promotion_id: UUID | None = Field(default=None, description="of `approve` and `reject`")
     override: OverrideEntry | None = Field(default=None, description="of `override`")
     override_id: UUID | None = Field(default=None, description="of `withdraw`")
+    sale_decision: SaleDecisionEntry | None = Field(default=None, description="of `decide_sale`")
     reason: str | None = Field(default=None, max_length=500, description="why, for the history")
 
     @field_validator("scope")
@@ -88,6 +90,7 @@ class ValuationParameters(Request):
             "reject": "promotion_id",
             "override": "override",
             "withdraw": "override_id",
+            "decide_sale": "sale_decision",
         }
         name = needed.get(self.mode)
         if name is not None and getattr(self, name) is None:

@@ -9,8 +9,10 @@ from pydantic import Field, model_validator
 from contracts.api.base import Answer, Request
 from contracts.subjects import COUNTY_PATTERN
 
-ValuationMode = Literal["value", "promote", "approve", "reject", "override", "withdraw", "post"]
-"""What a `valuation` job does: `value` makes a run; the others decide about runs and values, each by a person."""
+ValuationMode = Literal[
+    "value", "promote", "approve", "reject", "override", "withdraw", "post", "review_sales", "decide_sale"
+]
+"""What a `valuation` job does: `value` makes a run, `review_sales` finds odd sales; the rest are persons' decisions."""
 
 PriorBasis = Literal["prior_year", "roll"]
 """What a value is laid beside: the total of the year before, or the total that stands on the roll now."""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from contracts.api.sales_review import SaleVerdict
 from contracts.events.base import Event
 from contracts.subjects import fact_subject
 
@@ -138,6 +139,29 @@ class ValuationOverrideWithdrawn(OverrideFact):
     withdrawn_by: str
 
 
+class ValuationSaleDecided(Event):
+    """A person said of a sale whether it is evidence of market value; the source's code stays as it is."""
+
+    fact: ClassVar[str] = "sale_decided"
+    subjects = ("valuation.sale_decided.*",)
+
+    job_id: UUID = Field(description="the job that entered it")
+    sale_id: str
+    parcel_id: str
+    decision: SaleVerdict
+    decided_by: str
+
+    @property
+    def subject(self) -> str:
+        """The fact's grammar: `valuation.sale_decided.benton`."""
+        return fact_subject("valuation", self.fact, self.county)
+
+    @property
+    def subject_id(self) -> str:
+        """The sale's id."""
+        return self.sale_id
+
+
 VALUATION_EVENTS: tuple[type[Event], ...] = (
     ValuationPromotionRequested,
     ValuationRunPromoted,
@@ -146,4 +170,5 @@ VALUATION_EVENTS: tuple[type[Event], ...] = (
     ValuationRollChecked,
     ValuationValueOverridden,
     ValuationOverrideWithdrawn,
+    ValuationSaleDecided,
 )

@@ -1655,6 +1655,116 @@ CREATE VIEW valuation.run_v1 AS
           WHERE ((posting.county = run.county) AND (posting.run_id = run.run_id))) AS posted_at
    FROM valuation.model_run run;
 
+-- Name: sale_decision; Type: TABLE; Schema: valuation; Owner: -
+
+CREATE TABLE valuation.sale_decision (
+    county text NOT NULL,
+    id uuid NOT NULL,
+    sale_id text NOT NULL,
+    parcel_id text NOT NULL,
+    decision text NOT NULL,
+    reason text NOT NULL,
+    sale_date date,
+    sale_price_usd numeric(14,2),
+    validity_code text,
+    is_qualified boolean,
+    findings jsonb NOT NULL,
+    decided_by text NOT NULL,
+    decided_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT sale_decision_known CHECK ((decision = ANY (ARRAY['valid'::text, 'invalid'::text, 'needs_more'::text])))
+);
+
+ALTER TABLE ONLY valuation.sale_decision FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN sale_decision.id; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.sale_decision.id IS 'the id of the job that entered it';
+
+-- Name: COLUMN sale_decision.sale_price_usd; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.sale_decision.sale_price_usd IS 'as it was then: of another price nobody has decided';
+
+-- Name: COLUMN sale_decision.findings; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.sale_decision.findings IS 'as they stood then';
+
+-- Name: sale_decision_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.sale_decision_v1 AS
+ SELECT DISTINCT ON (county, sale_id) county,
+    sale_id,
+    id,
+    parcel_id,
+    decision,
+    reason,
+    sale_date,
+    sale_price_usd,
+    validity_code,
+    is_qualified,
+    decided_by,
+    decided_at
+   FROM valuation.sale_decision
+  ORDER BY county, sale_id, decided_at DESC, id DESC;
+
+-- Name: sale_review; Type: TABLE; Schema: valuation; Owner: -
+
+CREATE TABLE valuation.sale_review (
+    county text NOT NULL,
+    sale_id text NOT NULL,
+    parcel_id text NOT NULL,
+    neighborhood text,
+    sale_date date NOT NULL,
+    sale_price_usd numeric(14,2),
+    expected_price_usd numeric(14,2),
+    robust_z double precision,
+    influence_percent double precision NOT NULL,
+    strength double precision NOT NULL,
+    findings jsonb NOT NULL,
+    job_id uuid NOT NULL,
+    found_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY valuation.sale_review FORCE ROW LEVEL SECURITY;
+
+-- Name: COLUMN sale_review.influence_percent; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.sale_review.influence_percent IS 'how far the level of its place moves with the sale';
+
+-- Name: COLUMN sale_review.findings; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.sale_review.findings IS 'reason, strength and figures, the strongest first';
+
+-- Name: sale_finding_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.sale_finding_v1 AS
+ SELECT review.county,
+    review.sale_id,
+    review.sale_price_usd,
+    (finding.value ->> 'reason'::text) AS reason,
+    ((finding.value ->> 'strength'::text))::double precision AS strength,
+    (finding.value -> 'figures'::text) AS figures,
+    review.found_at
+   FROM (valuation.sale_review review
+     CROSS JOIN LATERAL jsonb_array_elements(review.findings) finding(value));
+
+-- Name: sale_review_v1; Type: VIEW; Schema: valuation; Owner: -
+
+CREATE VIEW valuation.sale_review_v1 AS
+ SELECT county,
+    sale_id,
+    parcel_id,
+    neighborhood,
+    sale_date,
+    sale_price_usd,
+    expected_price_usd,
+    robust_z,
+    influence_percent,
+    strength,
+    findings,
+    job_id,
+    found_at
+   FROM valuation.sale_review;
+
 -- Name: value_override_v1; Type: VIEW; Schema: valuation; Owner: -
 
 CREATE VIEW valuation.value_override_v1 AS
@@ -1874,6 +1984,16 @@ ALTER TABLE ONLY valuation.promotion
 ALTER TABLE ONLY valuation.refused_parcel
     ADD CONSTRAINT refused_parcel_pkey PRIMARY KEY (county, run_id, parcel_id);
 
+-- Name: sale_decision sale_decision_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
+
+ALTER TABLE ONLY valuation.sale_decision
+    ADD CONSTRAINT sale_decision_pkey PRIMARY KEY (county, id);
+
+-- Name: sale_review sale_review_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
+
+ALTER TABLE ONLY valuation.sale_review
+    ADD CONSTRAINT sale_review_pkey PRIMARY KEY (county, sale_id);
+
 -- Name: value_override value_override_pkey; Type: CONSTRAINT; Schema: valuation; Owner: -
 
 ALTER TABLE ONLY valuation.value_override
@@ -2022,6 +2142,14 @@ CREATE UNIQUE INDEX promotion_requested ON valuation.promotion USING btree (coun
 -- Name: promotion_run; Type: INDEX; Schema: valuation; Owner: -
 
 CREATE INDEX promotion_run ON valuation.promotion USING btree (county, run_id, requested_at DESC);
+
+-- Name: sale_decision_newest; Type: INDEX; Schema: valuation; Owner: -
+
+CREATE INDEX sale_decision_newest ON valuation.sale_decision USING btree (county, sale_id, decided_at DESC, id DESC);
+
+-- Name: sale_review_influence; Type: INDEX; Schema: valuation; Owner: -
+
+CREATE INDEX sale_review_influence ON valuation.sale_review USING btree (county, influence_percent DESC, sale_id);
 
 -- Name: value_override_active; Type: INDEX; Schema: valuation; Owner: -
 
@@ -2299,6 +2427,14 @@ CREATE POLICY county_only ON valuation.promotion USING (((county = current_setti
 
 CREATE POLICY county_only ON valuation.refused_parcel USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
 
+-- Name: sale_decision county_only; Type: POLICY; Schema: valuation; Owner: -
+
+CREATE POLICY county_only ON valuation.sale_decision USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
+-- Name: sale_review county_only; Type: POLICY; Schema: valuation; Owner: -
+
+CREATE POLICY county_only ON valuation.sale_review USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
+
 -- Name: value_override county_only; Type: POLICY; Schema: valuation; Owner: -
 
 CREATE POLICY county_only ON valuation.value_override USING (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text))) WITH CHECK (((county = current_setting('terrafusion.county'::text, true)) OR (current_setting('terrafusion.county'::text, true) = '*'::text)));
@@ -2338,6 +2474,14 @@ ALTER TABLE valuation.promotion ENABLE ROW LEVEL SECURITY;
 -- Name: refused_parcel; Type: ROW SECURITY; Schema: valuation; Owner: -
 
 ALTER TABLE valuation.refused_parcel ENABLE ROW LEVEL SECURITY;
+
+-- Name: sale_decision; Type: ROW SECURITY; Schema: valuation; Owner: -
+
+ALTER TABLE valuation.sale_decision ENABLE ROW LEVEL SECURITY;
+
+-- Name: sale_review; Type: ROW SECURITY; Schema: valuation; Owner: -
+
+ALTER TABLE valuation.sale_review ENABLE ROW LEVEL SECURITY;
 
 -- Name: value_override; Type: ROW SECURITY; Schema: valuation; Owner: -
 
@@ -2684,6 +2828,26 @@ GRANT SELECT ON TABLE valuation.refused_parcel_v1 TO terrafusion_reader;
 -- Name: TABLE run_v1; Type: ACL; Schema: valuation; Owner: -
 
 GRANT SELECT ON TABLE valuation.run_v1 TO terrafusion_reader;
+
+-- Name: TABLE sale_decision; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT,INSERT ON TABLE valuation.sale_decision TO terrafusion_valuation;
+
+-- Name: TABLE sale_decision_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.sale_decision_v1 TO terrafusion_reader;
+
+-- Name: TABLE sale_review; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE valuation.sale_review TO terrafusion_valuation;
+
+-- Name: TABLE sale_finding_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.sale_finding_v1 TO terrafusion_reader;
+
+-- Name: TABLE sale_review_v1; Type: ACL; Schema: valuation; Owner: -
+
+GRANT SELECT ON TABLE valuation.sale_review_v1 TO terrafusion_reader;
 
 -- Name: TABLE value_override_v1; Type: ACL; Schema: valuation; Owner: -
 

@@ -61,7 +61,9 @@ async def _read(job: RunningJob, parameters: MarketParameters) -> _Evidence:
         if to_date is None:
             raise PermanentError("too_few_sales", "the county has no qualified sale", details={"sales": 0})
         from_date = parameters.from_date or date(to_date.year - PERIOD_YEARS, to_date.month, min(to_date.day, 28))
-        sales = await queries.read_sales(connection, job.county, from_date=from_date, to_date=to_date)
+        sales = await queries.read_sales(
+            connection, job.county, scrutiny=job.county_file.sale_scrutiny, from_date=from_date, to_date=to_date
+        )
         parcels = await queries.count_parcels(connection, job.county)
     minimum = max(NOMINAL_PRICE_USD, job.county_file.sale_validity.minimum_price_usd)
     rules = ScreeningRules(from_date=from_date, to_date=min(to_date, today), minimum_price_usd=minimum)

@@ -8,6 +8,7 @@ import polars as pl
 
 from chassis.database import Connection
 from contracts.api.market import MarketStudy
+from contracts.county import SaleScrutiny
 from services.market.domain.study import PARCEL_SCHEMA
 
 _SCHEMA = {
@@ -17,6 +18,8 @@ _SCHEMA = {
     "sale_price_usd": pl.Float64,
     "is_qualified": pl.Boolean,
     "parcel_count": pl.Int64,
+    "decision": pl.String,
+    "statistics_reason": pl.String,
     "use_code": pl.String,
     "neighborhood": pl.String,
     "building_class": pl.String,
@@ -43,25 +46,41 @@ async def read_newest_sale(connection: Connection, county: str, *, until: date) 
     return newest
 
 
-async def read_sales(connection: Connection, county: str, *, from_date: date, to_date: date) -> pl.DataFrame:
+async def read_sales(
+    connection: Connection, county: str, *, scrutiny: SaleScrutiny, from_date: date, to_date: date
+) -> pl.DataFrame:
     """Sales of the period with the characteristics of what was sold; sales of unknown parcels are left out."""
     rows = await connection.fetch(
         """
         SELECT sale.sale_id, sale.parcel_id, sale.sale_date, sale.sale_price_usd::float8, sale.is_qualified,
-            sale.parcel_count::int8, parcel.use_code, parcel.neighborhood, parcel.building_class,
-            parcel.condition, coalesce(sale.living_area_sqft, parcel.living_area_sqft)::float8,
+            sale.parcel_count::int8, decided.decision, statistics.reason AS statistics_reason,
+            parcel.use_code, parcel.neighborhood, parcel.building_class, parcel.condition,
+            coalesce(sale.living_area_sqft, parcel.living_area_sqft)::float8,
             coalesce(sale.land_area_sqft, parcel.land_area_sqft)::float8,
             coalesce(sale.year_built, parcel.year_built)::float8, parcel.bedrooms::float8,
             parcel.bathrooms::float8, parcel.stories::float8, parcel.total_value_usd::float8,
             parcel.longitude::float8, parcel.latitude::float8
         FROM ingest.sale_v1 AS sale
         JOIN ingest.parcel_v1 AS parcel ON parcel.county = sale.county AND parcel.parcel_id = sale.parcel_id
+        LEFT JOIN valuation.sale_decision_v1 AS decided
+            ON decided.county = sale.county AND decided.sale_id = sale.sale_id
+            AND decided.sale_price_usd IS NOT DISTINCT FROM sale.sale_price_usd
+            AND decided.sale_date IS NOT DISTINCT FROM sale.sale_date
+        LEFT JOIN LATERAL (
+            SELECT finding.reason FROM valuation.sale_finding_v1 AS finding
+            WHERE finding.county = sale.county AND finding.sale_id = sale.sale_id
+                AND finding.sale_price_usd IS NOT DISTINCT FROM sale.sale_price_usd
+                AND finding.reason = ANY($4) AND finding.strength >= $5
+            ORDER BY finding.strength DESC, finding.reason LIMIT 1
+        ) AS statistics ON true
         WHERE sale.county = $1 AND sale.sale_date BETWEEN $2 AND $3
         ORDER BY sale.sale_date, sale.sale_id
         """,
         county,
         from_date,
         to_date,
+        list(scrutiny.decisive_reasons),
+        scrutiny.minimum_strength,
     )
     return pl.DataFrame([tuple(row) for row in rows], schema=_SCHEMA, orient="row")
 

@@ -32,16 +32,17 @@ class ReportData:
         return {key: value.isoformat() if isinstance(value, date) else value for key, value in self.watermark.items()}
 
 
-async def read_report_data(connection: Connection, county: str, arguments: ReportArguments) -> ReportData:
+async def read_report_data(connection: Connection, county_file: County, arguments: ReportArguments) -> ReportData:
     """Everything the report needs, from one consistent picture of the county.
 
     Raises:
         PermanentError: `run_unknown` where the named valuation run has no values in this county.
     """
+    county = county_file.county
     watermark = await queries.read_watermark(connection, county)
     if isinstance(arguments, AbstractOfValuesArguments):
         return ReportData(await queries.read_parcels(connection, county, arguments), watermark)
-    sales = await queries.read_sales(connection, county, arguments)
+    sales = await queries.read_sales(connection, county, arguments, scrutiny=county_file.sale_scrutiny)
     if arguments.value_source == "valuation":
         values = await _read_values(connection, county, arguments)
         estimates = pl.Series("estimate_usd", list(map(values.get, sales["parcel_id"])), dtype=pl.Float64)

@@ -15,7 +15,7 @@ async def make_report(job: RunningJob, parameters: ReportingParameters) -> None:
     """Read the record, compute the report, lay it out in the format asked for and store the files."""
     await job.progress(0, 3, "steps", "reading the record")
     async with job.database.read(job.county) as connection:
-        data = await read_report_data(connection, job.county, parameters.arguments)
+        data = await read_report_data(connection, job.county_file, parameters.arguments)
     arguments = parameters.arguments.model_dump(mode="json")
     definition = definition_hash(parameters.report, arguments)
     await job.progress(1, 3, "steps", "computing")

@@ -7,20 +7,35 @@ import polars as pl
 
 from chassis.database import Connection
 from contracts.api.reporting import AbstractOfValuesArguments, RatioStudyArguments
+from contracts.county import SaleScrutiny
 from services.reporting.domain.abstract_report import PARCEL_COLUMNS
 from services.reporting.domain.sales import SALE_COLUMNS
 
 
-async def read_sales(connection: Connection, county: str, arguments: RatioStudyArguments) -> pl.DataFrame:
-    """The sales of the window and scope beside their parcel's assessed value; USD."""
+async def read_sales(
+    connection: Connection, county: str, arguments: RatioStudyArguments, *, scrutiny: SaleScrutiny
+) -> pl.DataFrame:
+    """The sales of the window and scope beside their parcel's assessed value and what was decided of them; USD."""
     rows = await connection.fetch(
         """
         SELECT s.sale_id, s.parcel_id, coalesce(p.parcel_number, p.parcel_id) AS parcel_number, p.situs_address,
                p.use_code, p.neighborhood, coalesce(s.year_built, p.year_built) AS year_built, s.sale_date,
                s.sale_price_usd::float8, s.adjusted_price_usd::float8, s.is_qualified, s.validity_code,
-               s.parcel_count, p.total_value_usd::float8 AS estimate_usd
+               s.parcel_count, decided.decision, statistics.reason AS statistics_reason,
+               p.total_value_usd::float8 AS estimate_usd
         FROM ingest.sale_v1 AS s
         LEFT JOIN ingest.parcel_v1 AS p ON p.county = s.county AND p.parcel_id = s.parcel_id
+        LEFT JOIN valuation.sale_decision_v1 AS decided
+            ON decided.county = s.county AND decided.sale_id = s.sale_id
+            AND decided.sale_price_usd IS NOT DISTINCT FROM s.sale_price_usd
+            AND decided.sale_date IS NOT DISTINCT FROM s.sale_date
+        LEFT JOIN LATERAL (
+            SELECT finding.reason FROM valuation.sale_finding_v1 AS finding
+            WHERE finding.county = s.county AND finding.sale_id = s.sale_id
+                AND finding.sale_price_usd IS NOT DISTINCT FROM s.sale_price_usd
+                AND finding.reason = ANY($6) AND finding.strength >= $7
+            ORDER BY finding.strength DESC, finding.reason LIMIT 1
+        ) AS statistics ON true
         WHERE s.county = $1
           AND s.sale_date IS NOT NULL
           AND ($2::date IS NULL OR s.sale_date >= $2)
@@ -33,6 +48,8 @@ async def read_sales(connection: Connection, county: str, arguments: RatioStudyA
         arguments.to_date,
         list(arguments.use_codes),
         list(arguments.neighborhoods),
+        list(scrutiny.decisive_reasons),
+        scrutiny.minimum_strength,
     )
     return pl.DataFrame([tuple(row) for row in rows], schema=SALE_COLUMNS, orient="row")
 

@@ -42,17 +42,33 @@ async def read_evidence(
     Raises:
         PermanentError: `tax_year_unknown`, where nothing says it.
     """
+    year, at = await valued_at(connection, county, tax_year=tax_year, valuation_date=valuation_date)
+    first = first_sale_date(at)
+    minimum = max(NOMINAL_PRICE_USD, county.sale_validity.minimum_price_usd)
+    frame = await queries.read_sales(connection, county.county, scrutiny=county.sale_scrutiny, from_date=first)
+    rules = ScreeningRules(from_date=first, to_date=at, minimum_price_usd=minimum)
+    kept, refused = screen_sales(frame, rules)
+    return Evidence(year, at, to_sales(kept, use_codes(county)), refused)
+
+
+async def valued_at(
+    connection: Connection, county: County, *, tax_year: int | None, valuation_date: date | None
+) -> tuple[int, date]:
+    """The tax year and the date that is valued at, as `read_evidence` takes them.
+
+    Raises:
+        PermanentError: `tax_year_unknown`.
+    """
     year = tax_year or (valuation_date.year if valuation_date else None) or county.tax_year
     year = year or await queries.read_tax_year(connection, county.county)
     if year is None:
         raise PermanentError("tax_year_unknown", f"{county.county} has no parcels and its file names no tax year")
-    at = valuation_date or date(year, 1, 1)
-    first = date(at.year - LOOKBACK_YEARS, at.month, min(at.day, 28))
-    minimum = max(NOMINAL_PRICE_USD, county.sale_validity.minimum_price_usd)
-    frame = await queries.read_sales(connection, county.county, from_date=first)
-    rules = ScreeningRules(from_date=first, to_date=at, minimum_price_usd=minimum)
-    kept, refused = screen_sales(frame, rules)
-    return Evidence(year, at, to_sales(kept, use_codes(county)), refused)
+    return year, valuation_date or date(year, 1, 1)
+
+
+def first_sale_date(valuation_date: date) -> date:
+    """The first day whose sales are evidence of value at a date."""
+    return date(valuation_date.year - LOOKBACK_YEARS, valuation_date.month, min(valuation_date.day, 28))
 
 
 @contextmanager

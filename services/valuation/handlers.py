@@ -21,6 +21,7 @@ from services.valuation.evidence import Evidence, coded_refusals, read_evidence,
 from services.valuation.posting import post
 from services.valuation.revising import revise
 from services.valuation.run_plan import RunPlan, ValueLines, read_plan
+from services.valuation.sales_review import decide_sale, review_sales
 
 router = JobRouter()
 BATCH_PARCELS = 2_000
@@ -144,5 +145,7 @@ _DOES: Mapping[ValuationMode, Callable[[RunningJob, ValuationParameters], Awaita
         "override": deciding.override,
         "withdraw": deciding.withdraw,
         "post": post,
+        "review_sales": review_sales,
+        "decide_sale": decide_sale,
     }
 )

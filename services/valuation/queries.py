@@ -10,6 +10,7 @@ import polars as pl
 
 from chassis.database import Connection
 from contracts.api.valuation import ValuationScope
+from contracts.county import SaleScrutiny
 
 _CHARACTERISTICS = {
     "use_code": pl.String,
@@ -46,6 +47,8 @@ _SALE_SCHEMA = {
     "sale_price_usd": pl.Float64,
     "is_qualified": pl.Boolean,
     "parcel_count": pl.Int64,
+    "decision": pl.String,
+    "statistics_reason": pl.String,
     **_CHARACTERISTICS,
 }
 _PARCEL_SCHEMA = {"parcel_id": pl.String, **_CHARACTERISTICS}
@@ -75,19 +78,35 @@ async def read_tax_year(connection: Connection, county: str) -> int | None:
     return year
 
 
-async def read_sales(connection: Connection, county: str, *, from_date: date) -> pl.DataFrame:
-    """Sales since a date with the characteristics of what was sold; sales of unknown parcels are left out."""
+async def read_sales(connection: Connection, county: str, *, scrutiny: SaleScrutiny, from_date: date) -> pl.DataFrame:
+    """Sales since a date with the characteristics of what was sold; sales of unknown parcels are left out.
+
+    Beside the source's code stand a person's decision and what statistics may decide, both of the same price.
+    """
     rows = await connection.fetch(
         f"""
         SELECT sale.sale_id, sale.parcel_id, sale.sale_date, sale.sale_price_usd::float8, sale.is_qualified,
-            sale.parcel_count::int8, {_SOLD_COLUMNS}
+            sale.parcel_count::int8, decided.decision, statistics.reason AS statistics_reason, {_SOLD_COLUMNS}
         FROM ingest.sale_v1 AS sale
         JOIN ingest.parcel_v1 AS parcel ON parcel.county = sale.county AND parcel.parcel_id = sale.parcel_id
+        LEFT JOIN valuation.sale_decision_v1 AS decided
+            ON decided.county = sale.county AND decided.sale_id = sale.sale_id
+            AND decided.sale_price_usd IS NOT DISTINCT FROM sale.sale_price_usd
+            AND decided.sale_date IS NOT DISTINCT FROM sale.sale_date
+        LEFT JOIN LATERAL (
+            SELECT finding.reason FROM valuation.sale_finding_v1 AS finding
+            WHERE finding.county = sale.county AND finding.sale_id = sale.sale_id
+                AND finding.sale_price_usd IS NOT DISTINCT FROM sale.sale_price_usd
+                AND finding.reason = ANY($3) AND finding.strength >= $4
+            ORDER BY finding.strength DESC, finding.reason LIMIT 1
+        ) AS statistics ON true
         WHERE sale.county = $1 AND sale.sale_date >= $2
         ORDER BY sale.sale_date, sale.sale_id
         """,  # noqa: S608 the columns are constants above
         county,
         from_date,
+        list(scrutiny.decisive_reasons),
+        scrutiny.minimum_strength,
     )
     return _frame(rows, _SALE_SCHEMA)
 
@@ -114,13 +133,15 @@ async def read_parcels(connection: Connection, county: str, scope: ValuationScop
 
 
 async def read_freshness(connection: Connection, county: str) -> tuple[Any, ...]:
-    """Something that changes whenever the county's sales or parcels do."""
+    """Something that changes whenever the county's sales or parcels do, or what was found or decided about sales."""
     row = await connection.fetchrow(
         """
         SELECT (SELECT count(*) FROM ingest.sale_v1 WHERE county = $1),
             (SELECT max(updated_at) FROM ingest.sale_v1 WHERE county = $1),
             (SELECT count(*) FROM ingest.parcel_v1 WHERE county = $1),
-            (SELECT max(updated_at) FROM ingest.parcel_v1 WHERE county = $1)
+            (SELECT max(updated_at) FROM ingest.parcel_v1 WHERE county = $1),
+            (SELECT max(decided_at) FROM valuation.sale_decision WHERE county = $1),
+            (SELECT max(found_at) FROM valuation.sale_review WHERE county = $1)
         """,
         county,
     )

@@ -12,6 +12,7 @@ from contracts.api.jobs import Job, JobResult, RunRequest
 from contracts.api.operations import ExportDefaults, ExportFormats, Status, SystemMetrics
 from contracts.api.parcels import Neighborhood, Parcel, ParcelDetail, Sale
 from contracts.api.problems import Problem
+from contracts.api.sales_review import ReviewedSale, SaleDecisionRequest
 from contracts.api.schedules import ScheduledJob, ScheduleRequest
 from contracts.api.sync import SyncOperation, SyncPair, SyncRequest
 from contracts.api.sync_state import (
@@ -78,6 +79,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "valuation-overrides": Page[ValueOverride],
     "valuation-override": ValueOverride,
     "valuation-override-request": OverrideRequest,
+    "sales-review": Page[ReviewedSale],
+    "sale-decision-request": SaleDecisionRequest,
     "valuation-decision": RunDecision,
     "schedule-request": ScheduleRequest,
     "schedule-list": Page[ScheduledJob],

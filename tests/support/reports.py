@@ -27,6 +27,8 @@ def sale(number: int = 1, **changes: Any) -> dict[str, Any]:
         "is_qualified": True,
         "validity_code": "Q",
         "parcel_count": 1,
+        "decision": None,
+        "statistics_reason": None,
         "estimate_usd": 360_000.0,
         **changes,
     }

@@ -26,6 +26,7 @@ _VALUE_DECISIONS = {
     "post": VALUATION_APPROVE,
     "override": VALUATION_OVERRIDE,
     "withdraw": VALUATION_OVERRIDE,
+    "decide_sale": VALUATION_OVERRIDE,
 }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from appraisal.sale_qualification import decided_reasons, statistics_reason
 from contracts.api.reporting import RatioStudyArguments, RatioStudyGroup
 
 SALE_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -21,6 +22,8 @@ SALE_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "is_qualified": pl.Boolean,
     "validity_code": pl.String,
     "parcel_count": pl.Int64,
+    "decision": pl.String,
+    "statistics_reason": pl.String,
     "estimate_usd": pl.Float64,
 }
 OUTLIER_FENCE_IQR = 3.0
@@ -42,7 +45,18 @@ REASONS: dict[str, str] = {
     "no_estimate": "The parcel has no value under study",
     "several_parcels": "Several parcels in one sale",
     "not_reviewed": "Not reviewed for validity",
+    "invalid_by_review": "Called invalid by a person who reviewed it",
     "not_qualified": "Not an arm's-length sale by the county's validity code",
+    "price_too_high": "By statistics: price far above what the market expects",
+    "price_too_low": "By statistics: price far below what the market expects",
+    "deed_type_below_market": "By statistics: a type of deed that sells below the market",
+    "flip": "By statistics: sold again within a year at another price",
+    "bulk": "By statistics: several parcels on one day at one price",
+    "forced_sale": "By its deed: a sale under force",
+    "nonmarket_deed": "By its deed: no market price",
+    "token_price": "By statistics: a token price",
+    "built_after_sale": "By statistics: the building on record is newer than the sale",
+    "repeated_entry": "By statistics: the same sale under another number",
     "outlier": "Ratio outside the outlier fences",
 }
 
@@ -86,9 +100,13 @@ def _reason(arguments: RatioStudyArguments) -> pl.Expr:
         "no_estimate": ~_usable("estimate_usd"),
         "several_parcels": pl.col("parcel_count").fill_null(1) > 1,
     }
-    if arguments.qualified_only:
-        tests["not_reviewed"] = pl.col("is_qualified").is_null()
-        tests["not_qualified"] = ~pl.col("is_qualified")
+    if not arguments.qualified_only:
+        return _first(tests)
+    tests["not_reviewed"] = pl.col("is_qualified").is_null() & pl.col("decision").ne_missing("valid")
+    return pl.coalesce(_first(tests | decided_reasons(SALE_COLUMNS)), statistics_reason(SALE_COLUMNS))
+
+
+def _first(tests: dict[str, pl.Expr]) -> pl.Expr:
     return pl.coalesce(*(pl.when(holds).then(pl.lit(reason)) for reason, holds in tests.items()))
 
 

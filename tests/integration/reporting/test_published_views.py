@@ -6,6 +6,7 @@ import pytest
 
 from chassis.database import Database
 from contracts.api.reporting import AbstractOfValuesArguments, RatioStudyArguments
+from contracts.county import SaleScrutiny
 from services.reporting import queries
 from services.reporting.domain.abstract_report import PARCEL_COLUMNS
 from services.reporting.domain.sales import SALE_COLUMNS
@@ -20,7 +21,9 @@ async def test_every_query_runs_against_the_published_views(database_url: str) -
             missing = [view for view in STAND_INS if not await connection.fetchval("SELECT to_regclass($1)", view)]
             if missing:
                 pytest.skip(f"not published yet: {missing}")
-            sales = await queries.read_sales(connection, "benton", RatioStudyArguments(use_codes=("11",)))
+            sales = await queries.read_sales(
+                connection, "benton", RatioStudyArguments(use_codes=("11",)), scrutiny=SaleScrutiny()
+            )
             parcels = await queries.read_parcels(connection, "benton", AbstractOfValuesArguments())
             latest = await queries.read_latest_values(connection, "benton")
             named = await queries.read_run_values(connection, "benton", UUID(int=1))

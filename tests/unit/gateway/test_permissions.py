@@ -86,6 +86,8 @@ def test_who_may_decide(role: str, permission: str, may: bool) -> None:  # noqa:
         ("post", "valuation:approve"),
         ("override", "valuation:override"),
         ("withdraw", "valuation:override"),
+        ("decide_sale", "valuation:override"),
+        ("review_sales", "valuation:run"),
         ("promote", "valuation:run"),
         ("value", "valuation:run"),
         (None, "valuation:run"),

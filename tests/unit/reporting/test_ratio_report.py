@@ -142,6 +142,8 @@ def lebanon_sales() -> pl.DataFrame:
         is_qualified=pl.col("qualified") == "Q",
         validity_code="qualified",
         parcel_count=pl.lit(1, dtype=pl.Int64),
+        decision=pl.lit(None, dtype=pl.String),
+        statistics_reason=pl.lit(None, dtype=pl.String),
         estimate_usd="assessed_total",
     )
     return joined.select(list(SALE_COLUMNS)).filter(pl.col("sale_date") >= date(2024, 1, 1))

@@ -1,0 +1,82 @@
+"""Sales that a person should look at, and what persons say of them: each decision is a `valuation` job."""
+
+from typing import Annotated, Any
+
+import asyncpg
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from chassis.errors import NotFoundError, PermanentError
+from contracts.api.base import Page
+from contracts.api.jobs import Job
+from contracts.api.sales_review import ReviewedSale, SaleDecision, SaleDecisionRequest, SalesReviewQuery
+from contracts.api.valuation import ValuationParameters
+from contracts.subjects import JobKind
+from services.gateway import sales_queries
+from services.gateway.access import CurrentCaller, require
+from services.gateway.answers import answer
+from services.gateway.domain import cursors
+from services.gateway.domain.permissions import ask
+from services.gateway.routes.runs import IdempotencyKey, run_request
+from services.gateway.state import gateway_of
+from services.gateway.submission import is_known, submit
+from services.gateway.valuation_access import position, valuation_county
+
+router = APIRouter(prefix="/api/v1/sales", tags=["sales"])
+_RunRequest = run_request(JobKind.VALUATION)
+_DECISION = ("decision", "reason", "decided_by", "decided_at", "is_current")
+
+
+@router.get("/review", response_model=Page[ReviewedSale], summary="Sales to look at, the most influential first")
+async def review(request: Request, caller: CurrentCaller, query: Annotated[SalesReviewQuery, Query()]) -> Response:
+    """What a `review_sales` job found odd about each, the figures that explain it, and what a person said."""
+    gateway = gateway_of(request)
+    county = valuation_county(gateway, caller, query.county)
+    after = _place(query.cursor)
+    async with gateway.database.read(county) as connection:
+        rows = await sales_queries.list_reviewed(connection, county, query, after=after)
+    page = rows[: query.limit]
+    following = None
+    if len(rows) > query.limit:
+        last = page[-1]
+        following = cursors.encode([repr(last["influence_percent"]), last["county"], last["sale_id"]])
+    return answer(Page[ReviewedSale](items=[_reviewed(row) for row in page], next=following))
+
+
+@router.post("/{sale_id:path}/decision", status_code=202, response_model=Job, summary="Say whether a sale counts")
+async def decide(
+    request: Request,
+    sale_id: str,
+    body: SaleDecisionRequest,
+    caller: CurrentCaller,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """It stands beside the source's own code, which is never overwritten; the newest decision counts."""
+    gateway = gateway_of(request)
+    entry = {"sale_id": sale_id, "decision": body.decision, "reason": body.reason}
+    asked: dict[str, Any] = {"mode": "decide_sale", "sale_decision": entry}
+    require(gateway, caller, body.county, permission=ask(JobKind.VALUATION, asked))
+    if not await is_known(gateway, caller, body.county, key=idempotency_key):
+        async with gateway.database.read(body.county) as connection:
+            if not await sales_queries.has_sale(connection, body.county, sale_id):
+                raise NotFoundError("sale_not_found", f"there is no sale {sale_id!r} in {body.county}")
+    run = _RunRequest(county=body.county, parameters=ValuationParameters.model_validate(asked))
+    return await submit(gateway, caller, JobKind.VALUATION, body=run, key=idempotency_key)
+
+
+def _reviewed(row: asyncpg.Record) -> ReviewedSale:
+    known = dict(row)
+    said = {name: known.pop(name) for name in _DECISION}
+    decision_id = known.pop("decision_id")
+    decision = SaleDecision(id=decision_id, **said) if decision_id is not None else None
+    return ReviewedSale(**known, decision=decision)
+
+
+def _place(cursor: str | None) -> tuple[float, str, str] | None:
+    place = position(cursor, parts=3)
+    if place is None:
+        return None
+    try:
+        return float(place[0]), place[1], place[2]
+    except ValueError as error:
+        raise PermanentError("cursor_invalid", "the cursor is not one of this list") from error

@@ -1,0 +1,91 @@
+"""Odd sales are found, decided about by a person, and count as decided in values; the source's code stays."""
+
+from typing import Any
+
+from tests.support.valuation_story import COUNTY, Story
+
+REVIEW = "/api/v1/sales/review"
+
+
+async def look(story: Story) -> dict[str, Any]:
+    """Let the sales be scrutinised."""
+    asked = {"county": COUNTY, "parameters": {"mode": "review_sales"}}
+    job = await story.done("lyn", "/api/v1/valuation/run", asked)
+    result: dict[str, Any] = job["result"]
+    return result
+
+
+async def test_a_sale_is_found_decided_and_counts_so(story: Story) -> None:
+    odd_price, odd_sale = 9_000_000.0, await make_odd(story)
+    found = await look(story)
+    assert found["findings"]["price_too_high"] >= 1
+    [sale] = (await story.get("lyn", REVIEW, county=COUNTY, sale_id=odd_sale))["items"]
+    assert (sale["sale_price_usd"], sale["is_qualified"], sale["decision"]) == (odd_price, True, None)
+    assert sale["findings"][0]["figures"]["expected_price_usd"] < odd_price / 5
+    first = (await story.get("lyn", REVIEW, county=COUNTY, limit=1))["items"][0]
+    assert first["influence_percent"] >= sale["influence_percent"] > 0
+
+    before = await story.value("lyn")
+    decided = await say(story, odd_sale, "invalid")
+    assert (await story.get("lyn", REVIEW, county=COUNTY, sale_id=odd_sale))["items"] == []
+    [sale] = (await story.get("lyn", REVIEW, county=COUNTY, status="decided"))["items"]
+    assert (sale["decision"]["id"], sale["decision"]["is_current"]) == (decided, True)
+    assert (sale["decision"]["decided_by"], sale["validity_code"], sale["is_qualified"]) == ("ann", "1", True)
+    after = await story.value("lyn")
+    assert after["result"]["sales_refused"].get("invalid_by_review") == 1
+    assert after["result"]["sales_used"] == before["result"]["sales_used"] - 1
+
+    await say(story, odd_sale, "needs_more")
+    again = await story.value("lyn")
+    assert again["result"]["values_sha256"] == before["result"]["values_sha256"]
+    assert [item["sale_id"] for item in await pages(story)].count(odd_sale) == 1
+    messages = await story.office.messages("FACTS", f"valuation.sale_decided.{COUNTY}")
+    assert len(messages) == 2
+    assert not any(b"between relatives" in message.data for message in messages)
+
+
+async def test_who_may_not_decide_and_what_is_not_there(story: Story) -> None:
+    body = {"county": COUNTY, "decision": "valid", "reason": "seen"}
+    assert await story.refused("lyn", "POST", "/api/v1/sales/s1/decision", json=body) == (403, "permission_denied")
+    assert await story.refused("ann", "POST", "/api/v1/sales/none/1/decision", json=body) == (404, "sale_not_found")
+    wrong = {**body, "decision": "perhaps"}
+    assert (await story.refused("ann", "POST", "/api/v1/sales/s1/decision", json=wrong))[0] == 422
+    assert await story.refused("lyn", "GET", REVIEW, params={"cursor": "x"}) == (422, "cursor_invalid")
+
+
+async def make_odd(story: Story) -> str:
+    """Three sales of the legacy system get prices that no market pays."""
+    path = story.folder / "legacy" / "sales.csv"
+    lines = path.read_text().splitlines()
+    names = lines[0].split(",")
+    rows = [dict(zip(names, line.split(","), strict=True)) for line in lines[1:]]
+    for row, price in ((rows[200], "9000000.0"), (rows[210], "20000.0"), (rows[220], "8000000.0")):
+        row["sale_price_usd"] = price
+    path.write_text("\n".join([lines[0], *(",".join(row.values()) for row in rows)]) + "\n")
+    await story.synchronize("full")
+    return rows[200]["sale_id"]
+
+
+async def say(story: Story, sale_id: str, decision: str) -> str:
+    body = {"county": COUNTY, "decision": decision, "reason": "between relatives"}
+    job = await story.done("ann", f"/api/v1/sales/{sale_id}/decision", body)
+    await story.office.outbox_is_empty()
+    decision_id: str = job["id"]
+    return decision_id
+
+
+async def pages(story: Story) -> list[dict[str, Any]]:
+    """The whole queue, two sales at a time; its order is that of influence."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        query = {"county": COUNTY, "limit": 2, **({"cursor": cursor} if cursor else {})}
+        page = await story.get("lyn", REVIEW, **query)
+        found += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    influences = [item["influence_percent"] for item in found]
+    assert influences == sorted(influences, reverse=True)
+    assert len({item["sale_id"] for item in found}) == len(found) >= 3
+    return found
