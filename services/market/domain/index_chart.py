@@ -17,6 +17,7 @@ MOST_PANELS = 12
 INK, FAINT, GRID = "#1f2933", "#5b6670", "#e3e6e8"
 HEDONIC, REPEAT, MEDIAN = "#1f5f8b", "#b4451f", "#6b7a3a"
 BASE = 100.0
+MOST_DOTTED = 24  # months of a panel that are few enough for a dot each; a lone month always has one
 WIDEST_SHARE = 6.0  # intervals may stretch a panel to so many times what the indices need
 
 Value = TypeVar("Value")
@@ -71,11 +72,18 @@ LINES = (
 )
 
 
-def draw_indices(study: MarketStudy, *, known: Mapping[date, float] | None = None) -> bytes | None:
+@dataclass(frozen=True)
+class KnownIndex:
+    """A price level by month from elsewhere, in units of its own."""
+
+    label: str
+    levels: Mapping[date, float]
+
+
+def draw_indices(study: MarketStudy, *, known: KnownIndex | None = None) -> bytes | None:
     """The chart of the segments that have an index, those with most sales first; None where none has.
 
-    `known` is a price level by month from elsewhere to be drawn beside them, in units of its own: it is drawn
-    through 100 at each segment's base month.
+    `known` is drawn beside them, through 100 at each segment's base month.
     """
     drawn = sorted((part for part in study.segments if part.base_month), key=lambda part: -part.sales)[:MOST_PANELS]
     drawn = [_on_one_base(part) for part in drawn]
@@ -83,9 +91,7 @@ def draw_indices(study: MarketStudy, *, known: Mapping[date, float] | None = Non
         return None
     height = PANEL_HEIGHT * len(drawn)
     panels = "\n".join(
-        line
-        for number, part in enumerate(drawn)
-        for line in _panel(part, study, known or {}, top=PANEL_HEIGHT * number)
+        line for number, part in enumerate(drawn) for line in _panel(part, study, known, top=PANEL_HEIGHT * number)
     )
     names = ", ".join(part.segment for part in drawn)
     return (
@@ -95,7 +101,7 @@ def draw_indices(study: MarketStudy, *, known: Mapping[date, float] | None = Non
     ).encode()
 
 
-def _panel(part: MarketSegment, study: MarketStudy, known: Mapping[date, float], *, top: float) -> Iterator[str]:
+def _panel(part: MarketSegment, study: MarketStudy, known: KnownIndex | None, *, top: float) -> Iterator[str]:
     scale = _scale(part.months, top)
     base = f"{part.base_month:%B %Y}" if part.base_month else ""
     pairs = part.repeat_sales.pairs if part.repeat_sales else 0
@@ -105,7 +111,7 @@ def _panel(part: MarketSegment, study: MarketStudy, known: Mapping[date, float],
     )
     yield from _axes(part.months, scale)
     start = part.base_month
-    lines = (*LINES, _known_line(known, start)) if start is not None and start in known else LINES
+    lines = (_known_line(known, start), *LINES) if known and start in known.levels else LINES
     shown = [line for line in lines if any(line.value(point) is not None for point in part.months)]
     for line in shown:
         yield from _bands(part.months, line, scale)
@@ -141,12 +147,12 @@ def _times(interval: Interval | None, share: float) -> Interval | None:
     return None if interval is None else (interval[0] * share, interval[1] * share)
 
 
-def _known_line(known: Mapping[date, float], base: date) -> _Line:
+def _known_line(known: KnownIndex, base: date) -> _Line:
     def value(point: IndexPoint) -> float | None:
-        level = known.get(point.month)
-        return None if level is None else BASE * level / known[base]
+        level = known.levels.get(point.month)
+        return None if level is None else BASE * level / known.levels[base]
 
-    return _Line(INK, "known from elsewhere", value, lambda _: None, 'stroke-width="1.2"')
+    return _Line(INK, known.label, value, lambda _: None, 'stroke-width="6" stroke-opacity="0.25"')
 
 
 def _scale(months: Sequence[IndexPoint], top: float) -> _Scale:
@@ -190,7 +196,7 @@ def _paths(months: Sequence[IndexPoint], line: _Line, scale: _Scale) -> Iterator
     for run in _runs([line.value(point) for point in months]):
         points = "L".join(f"{scale.x(place):.1f} {scale.y(value):.1f}" for place, value in run)
         yield f'<path d="M{points}" fill="none" stroke="{line.color}" {line.style}/>'
-        for place, value in run:
+        for place, value in run if len(run) == 1 or len(months) <= MOST_DOTTED else ():
             yield f'<circle cx="{scale.x(place):.1f}" cy="{scale.y(value):.1f}" r="2.2" fill="{line.color}"/>'
 
 
