@@ -11,6 +11,7 @@ from clients.sdk.demo import demo_command
 from clients.sdk.jobs import jobs_app
 from clients.sdk.operations import doctor_command, migrate_command, migration_command
 from clients.sdk.ratio_study import ratio_study_command
+from clients.sdk.sales import sales_app
 from clients.sdk.source import source_app
 from clients.sdk.sync import sync_app
 from clients.sdk.sync_views import sync_conflicts, sync_quarantine, sync_schedules, sync_status
@@ -57,6 +58,7 @@ app.add_typer(users_app)
 app.add_typer(jobs_app)
 app.add_typer(dlq_app)
 app.add_typer(source_app)
+app.add_typer(sales_app)
 app.add_typer(sync_app)
 app.add_typer(valuation_app)
 

@@ -1,7 +1,13 @@
 """Odd sales are found, decided about by a person, and count as decided in values; the source's code stays."""
 
+import asyncio
+import json
 from typing import Any
 
+import pytest
+from typer.testing import CliRunner, Result
+
+from clients.sdk.cli import app
 from tests.support.valuation_story import COUNTY, Story
 
 REVIEW = "/api/v1/sales/review"
@@ -42,6 +48,26 @@ async def test_a_sale_is_found_decided_and_counts_so(story: Story) -> None:
     messages = await story.office.messages("FACTS", f"valuation.sale_decided.{COUNTY}")
     assert len(messages) == 2
     assert not any(b"between relatives" in message.data for message in messages)
+
+
+async def test_sales_are_reviewed_by_commands(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    await make_odd(story)
+    monkeypatch.setenv("TERRAFUSION_GATEWAY_URL", story.gateway.url)
+
+    async def run(user: str, *words: str) -> Result:
+        async with await story.gateway.client(user) as client:
+            monkeypatch.setenv("TERRAFUSION_TOKEN", client.headers["Authorization"].removeprefix("Bearer "))
+        return await asyncio.to_thread(lambda: CliRunner().invoke(app, ["sales", *words]))
+
+    counted = await run("lyn", "scrutinize", "--county", COUNTY, "--json")
+    assert counted.exit_code == 0, (counted.output, counted.exception)
+    listed = json.loads((await run("lyn", "review", "--county", COUNTY, "--json")).stdout)
+    sale = listed[0]["sale_id"]
+    said = await run("ann", "decide", sale, "valid", "--county", COUNTY, "--reason", "a lake lot", "--json")
+    assert said.exit_code == 0, (said.output, said.exception)
+    shown = await run("lyn", "review", "--status", "decided", "--county", COUNTY)
+    assert (shown.exit_code, sale in shown.stdout, "valid" in shown.stdout) == (0, True, True)
+    assert sale not in (await run("lyn", "review", "--county", COUNTY)).stdout
 
 
 async def test_who_may_not_decide_and_what_is_not_there(story: Story) -> None:
