@@ -14,6 +14,7 @@ CATEGORIES = {"use": "use_code", "quality": "building_class", "condition": "cond
 SKEWED = 100.0  # an attribute never negative that reaches this far is taken by its logarithm
 LEVEL_PENALTY = 5.0  # a level's effect shrinks by n / (n + 5)
 SQUARED = ("living_area", "land_area", "age", "quality")
+SALES_FOR_ALL_SQUARES = 500  # from so many sales on every number may bend, not these alone
 _NUMBER = re.compile(r"^\d+(\.\d+)?$")
 
 
@@ -92,7 +93,8 @@ def learn_encoding(sold: Properties, year: int) -> Encoding:
     known = {name: values[np.isfinite(values)] for name, values in numbers.items()}
     fill = {name: float(np.median(values)) for name, values in known.items() if len(values)}
     ranges = {name: (float(known[name].min()), float(known[name].max())) for name in fill}
-    candidates = [*_number_terms(fill), *_level_terms(sold)]
+    bending = tuple(fill) if len(sold) >= SALES_FOR_ALL_SQUARES else SQUARED
+    candidates = [*_number_terms(fill, bending), *_level_terms(sold)]
     terms = (_scaled(term, _column(sold, numbers, fill, term)) for term in candidates)
     kept = tuple(term for term in terms if term is not None)
     return Encoding(year=year, logged=logged, fill=fill, sold=ranges, terms=kept)
@@ -137,9 +139,9 @@ def _levels_as_numbers(levels: TextArray) -> FloatArray:
     return np.array([float(level) if _NUMBER.match(level) else np.nan for level in levels])
 
 
-def _number_terms(fill: dict[str, float]) -> list[Term]:
+def _number_terms(fill: dict[str, float], bending: tuple[str, ...]) -> list[Term]:
     plain = [Term(name, _group(name), name, Form.NUMBER) for name in fill]
-    squares = [Term(f"{name}^2", _group(name), name, Form.SQUARE) for name in SQUARED if name in fill]
+    squares = [Term(f"{name}^2", _group(name), name, Form.SQUARE) for name in bending if name in fill]
     missing = [Term(f"{name}?", _group(name), name, Form.MISSING) for name in fill]
     return [*plain, *squares, *missing]
 

@@ -18,6 +18,10 @@ NEIGHBORHOOD_SHRINKAGE = 5.0
 HUBER_LIMIT = 2.0  # robust standard deviations
 HUBER_ROUNDS = 4
 LOCATION = "location"
+SALES_PER_WAVE, MOST_WAVES = 50, 200
+WAVE_WIDTHS = (0.8, 0.3)  # of the spread of the sales' places
+WAVE_HEIGHT = 0.3  # the lower, the more a wave is drawn towards none
+WAVE_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Hedonic:
     encoding: Encoding
     plane: Plane
     plane_scale: float
+    waves: int
     intercept: float
     coefficients: FloatArray
     neighborhoods: dict[str, float]
@@ -45,7 +50,7 @@ class Hedonic:
         groups = np.array([term.group for term in self.encoding.terms])
         parts = {group: weighted[:, groups == group].sum(axis=1) for group in self.encoding.groups()}
         effect = np.array([self.neighborhoods.get(name, 0.0) for name in properties.neighborhood])
-        surface = _surface(self.plane, self.plane_scale, properties) @ self.coefficients[matrix.shape[1] :]
+        surface = _surface(self.plane, self.plane_scale, properties, self.waves) @ self.coefficients[matrix.shape[1] :]
         parts[LOCATION] = effect + surface
         return parts
 
@@ -77,7 +82,8 @@ def fit_hedonic(sales: TrainingSales) -> Hedonic:
     plane = learn_plane(sold)
     points = plane.meters(sold)
     scale = max(float(np.std(points)), 1.0)
-    surface = _surface(plane, scale, sold)
+    waves = min(MOST_WAVES, len(sales) // SALES_PER_WAVE)
+    surface = _surface(plane, scale, sold, waves)
     design = np.column_stack([encoding.matrix(sold), surface])
     penalty = np.array([term.penalty for term in encoding.terms] + [1.0] * surface.shape[1])
     names, groups = np.unique(sold.neighborhood.astype(str), return_inverse=True)
@@ -87,6 +93,7 @@ def fit_hedonic(sales: TrainingSales) -> Hedonic:
         encoding=encoding,
         plane=plane,
         plane_scale=scale,
+        waves=waves,
         intercept=intercept,
         coefficients=coefficients,
         neighborhoods=dict(zip(names.tolist(), effects.tolist(), strict=True)),
@@ -96,9 +103,18 @@ def fit_hedonic(sales: TrainingSales) -> Hedonic:
     )
 
 
-def _surface(plane: Plane, scale: float, properties: Properties) -> FloatArray:
+def _surface(plane: Plane, scale: float, properties: Properties, waves: int) -> FloatArray:
+    """A smooth surface of place: a bowl, and waves of two widths in every direction (Rahimi and Recht, 2007).
+
+    More waves where more sales can tell them; their directions are drawn once and for all.
+    """
     east, north = (plane.meters(properties) / scale).clip(-3, 3).T
-    return np.column_stack([east, north, east**2, east * north, north**2])
+    draw = np.random.default_rng(WAVE_SEED)
+    directions = draw.standard_normal((MOST_WAVES, 2)) / np.resize(WAVE_WIDTHS, (MOST_WAVES, 1))
+    phases = draw.uniform(0, 2 * np.pi, MOST_WAVES)
+    angles = np.column_stack([east, north]) @ directions[:waves].T + phases[:waves]
+    bowl = np.column_stack([east, north, east**2, east * north, north**2])
+    return np.column_stack([bowl, WAVE_HEIGHT * np.cos(angles)])
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y", "%Y/%m/%d", "%m-%d-%Y", "%d.%m
 MOSTLY = 0.95  # of a column's filled cells: enough to tell its type
 NOMINAL_PRICE_USD = 1_000.0
 FEWEST_OF_A_LEVEL = 5
+FIRST_YEAR, LAST_YEAR = 1600.0, 2200.0
 _TIME_OF_DAY = re.compile(r"[T ]\d{1,2}:?\d{2}.*$")
 _MONEY = r"[$,\s]"
 
@@ -52,7 +53,7 @@ def read_sales(table: pl.DataFrame, fields: Mapping[str, str], *, ignore: Sequen
     used = {*fields.values(), *ignore}
     others |= {_free_name(column): column for column in table.columns if column not in used}
     numbers, texts, features = _further(table, others)
-    frame = pl.DataFrame([*typed.get_columns(), *numbers, *texts])
+    frame = pl.DataFrame([*_with_effective_year(typed, numbers).get_columns(), *numbers, *texts])
     kept, left_out = _screen(frame)
     if not kept.height:
         raise ValuationRefusedError("no_sales", "no row of the file is a usable sale", {"left_out": left_out})
@@ -121,12 +122,35 @@ def _typed(column: pl.Series) -> pl.Series | None:
         return None
     numbers = to_number(text)
     if numbers.is_not_null().sum() >= MOSTLY * count:
-        return numbers
+        return numbers.set((numbers == 0).fill_null(value=False), None) if _is_year(numbers) else numbers
     dates = to_date(text)
     if dates.is_not_null().sum() >= MOSTLY * count:
         return dates.dt.year() + dates.dt.ordinal_day() / 366.0
     commonest = int(text.filter(filled).value_counts()["count"].max())  # type: ignore[arg-type]
     return text if commonest >= FEWEST_OF_A_LEVEL else None
+
+
+def _is_year(numbers: pl.Series) -> bool:
+    """Whether all numbers but 0 (which then means none) are years."""
+    given = numbers.filter((numbers != 0).fill_null(value=False))
+    return bool(len(given)) and bool((given.is_between(FIRST_YEAR, LAST_YEAR) & (given == given.floor())).all())
+
+
+def _with_effective_year(known: pl.DataFrame, numbers: Sequence[pl.Series]) -> pl.DataFrame:
+    """The year built or renovated last, where a column gives years to some houses and hardly any before theirs."""
+    if "year_built" not in known.columns or "effective_year_built" in known.columns:
+        return known
+    built = known["year_built"]
+    renovated = [years for years in numbers if _is_year(years) and _is_renovation(years, built)]
+    if not renovated:
+        return known
+    return known.with_columns(effective_year_built=pl.max_horizontal(built, *renovated))
+
+
+def _is_renovation(years: pl.Series, built: pl.Series) -> bool:
+    both = years.is_not_null() & built.is_not_null()
+    some = 0 < int(both.sum()) < int(built.is_not_null().sum())
+    return some and bool((years.filter(both) >= built.filter(both)).mean() >= MOSTLY)  # type: ignore[operator]
 
 
 def _screen(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:

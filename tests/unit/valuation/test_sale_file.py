@@ -92,6 +92,24 @@ def test_a_column_named_like_a_line_of_the_grid_keeps_apart() -> None:
     assert set(read.sales.properties.attributes) == {"time (of the file)"}
 
 
+def test_years_of_renovation_are_told_from_other_years_and_zero_is_none() -> None:
+    rows = 40
+    read = read_sales(
+        table(
+            rows,
+            built=[str(1950 + n) for n in range(rows)],
+            redone=["0" if n % 3 else str(2000 + n) for n in range(rows)],
+            annexed=["1900"] * (rows - 1) + ["0"],
+        ),
+        {**FIELDS, "year_built": "built"},
+    )
+    sold = read.sales.properties
+    at = {parcel: row for row, parcel in enumerate(sold.parcel_id)}
+    assert [sold.effective_year_built[at[f"p{n}"]] for n in (3, 4)] == [2003, 1954]
+    assert np.isnan(sold.attributes["redone"][at["p4"]])
+    assert sold.effective_year_built.min() == 1951
+
+
 @pytest.mark.parametrize(
     ("fields", "ignore", "code"),
     [
