@@ -14,6 +14,7 @@ from contracts.api.reporting import AbstractOfValuesArguments, RatioStudyArgumen
 from contracts.county import County
 from services.reporting import queries
 from services.reporting.domain.abstract_report import abstract_document
+from services.reporting.domain.chasing import ChasingEvidence
 from services.reporting.domain.document import Document, ReportContext
 from services.reporting.domain.ratio_report import ratio_study_document
 from services.reporting.domain.refusals import ReportRefusedError
@@ -26,6 +27,7 @@ class ReportData:
 
     rows: pl.DataFrame
     watermark: dict[str, Any]
+    changes: pl.DataFrame | None = None
 
     def recorded_watermark(self) -> dict[str, Any]:
         """The watermark as JSON values."""
@@ -43,11 +45,11 @@ async def read_report_data(connection: Connection, county_file: County, argument
     if isinstance(arguments, AbstractOfValuesArguments):
         return ReportData(await queries.read_parcels(connection, county, arguments), watermark)
     sales = await queries.read_sales(connection, county, arguments, scrutiny=county_file.sale_scrutiny)
-    if arguments.value_source == "valuation":
-        values = await _read_values(connection, county, arguments)
-        estimates = pl.Series("estimate_usd", list(map(values.get, sales["parcel_id"])), dtype=pl.Float64)
-        sales = sales.with_columns(estimates)
-    return ReportData(sales, watermark)
+    if arguments.value_source == "assessed":
+        return ReportData(sales, watermark, await queries.read_value_changes(connection, county, arguments))
+    values = await _read_values(connection, county, arguments)
+    estimates = pl.Series("estimate_usd", list(map(values.get, sales["parcel_id"])), dtype=pl.Float64)
+    return ReportData(sales.with_columns(estimates), watermark)
 
 
 async def _read_values(connection: Connection, county: str, arguments: RatioStudyArguments) -> Mapping[str, float]:
@@ -72,11 +74,20 @@ def compose(data: ReportData, arguments: ReportArguments, context: ReportContext
     try:
         if isinstance(arguments, AbstractOfValuesArguments):
             return abstract_document(data.rows, arguments, context)
-        return ratio_study_document(data.rows, arguments, context)
+        return ratio_study_document(data.rows, arguments, context, evidence=_evidence(data, context))
     except ReportRefusedError as refusal:
         raise PermanentError(refusal.code, str(refusal), details=refusal.details) from refusal
     except AppraisalError as refusal:
         raise PermanentError(refusal.code, str(refusal)) from refusal
+
+
+def _evidence(data: ReportData, context: ReportContext) -> ChasingEvidence:
+    """The roll is as of 1 January of its year; of a run's values, that learn from sales, no such day is known."""
+    year = data.watermark["tax_year"]
+    is_roll = data.changes is not None and year is not None
+    return ChasingEvidence(
+        level=context.legal_assessment_level, roll_date=date(year, 1, 1) if is_roll else None, changes=data.changes
+    )
 
 
 def context_of(county: County, definition_hash: str, watermark: Mapping[str, Any]) -> ReportContext:

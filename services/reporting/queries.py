@@ -9,6 +9,7 @@ from chassis.database import Connection
 from contracts.api.reporting import AbstractOfValuesArguments, RatioStudyArguments
 from contracts.county import SaleScrutiny
 from services.reporting.domain.abstract_report import PARCEL_COLUMNS
+from services.reporting.domain.chasing import CHANGE_COLUMNS
 from services.reporting.domain.sales import SALE_COLUMNS
 
 
@@ -52,6 +53,24 @@ async def read_sales(
         scrutiny.minimum_strength,
     )
     return pl.DataFrame([tuple(row) for row in rows], schema=SALE_COLUMNS, orient="row")
+
+
+async def read_value_changes(connection: Connection, county: str, arguments: RatioStudyArguments) -> pl.DataFrame:
+    """The assessed value of every parcel in scope over that of the year before."""
+    rows = await connection.fetch(
+        """
+        SELECT parcel_id, neighborhood, (total_value_usd / prior_total_value_usd)::float8 AS change
+        FROM ingest.parcel_v1
+        WHERE county = $1 AND is_active IS NOT FALSE AND total_value_usd > 0 AND total_value_usd < 'NaN'
+          AND prior_total_value_usd > 0 AND prior_total_value_usd < 'NaN'
+          AND (cardinality($2::text[]) = 0 OR use_code = ANY($2))
+          AND (cardinality($3::text[]) = 0 OR neighborhood = ANY($3))
+        """,
+        county,
+        list(arguments.use_codes),
+        list(arguments.neighborhoods),
+    )
+    return pl.DataFrame([tuple(row) for row in rows], schema=CHANGE_COLUMNS, orient="row")
 
 
 async def read_latest_values(connection: Connection, county: str) -> dict[str, float]:

@@ -8,6 +8,13 @@ from appraisal.ratio_study import RatioStudy, ratio_study
 from contracts.api.reporting import RatioStudyArguments
 from services.reporting.domain import standards
 from services.reporting.domain.charts import ratio_by_price, ratio_histogram
+from services.reporting.domain.chasing import (
+    NOTE,
+    ChasingEvidence,
+    chasing_section,
+    chasing_tests,
+    count_suspicious,
+)
 from services.reporting.domain.document import Cell, Column, Document, Figure, ReportContext, Section, Table
 from services.reporting.domain.ratio_groups import group_tables
 from services.reporting.domain.ratio_method import method_notes
@@ -28,7 +35,13 @@ SALE_LIST = (
 )
 
 
-def ratio_study_document(sales: pl.DataFrame, arguments: RatioStudyArguments, context: ReportContext) -> Document:
+def ratio_study_document(
+    sales: pl.DataFrame,
+    arguments: RatioStudyArguments,
+    context: ReportContext,
+    *,
+    evidence: ChasingEvidence | None = None,
+) -> Document:
     """Study the sales of the window (columns of `sales.SALE_COLUMNS`) and set the findings out.
 
     Raises ReportRefusedError `too_few_sales` where fewer than two sales are left to study.
@@ -37,12 +50,14 @@ def ratio_study_document(sales: pl.DataFrame, arguments: RatioStudyArguments, co
     study = _study(screened.used, arguments, screened)
     assert study.median is not None  # two sales have a median
     grouped = with_groups(screened.used, study.median)
+    tests = chasing_tests(screened.used, sales, evidence or ChasingEvidence(level=context.legal_assessment_level))
     sections = (
         _findings(study, grouped, arguments, context),
         _scope(screened, study, arguments, sales.height),
         Section("groups", "Results by group", tables=group_tables(grouped, study, arguments)),
+        chasing_section(tests),
         Section("left_out", "Sales left out and why", tables=(_left_out_list(screened),)),
-        Section("method", "Method", notes=method_notes(screened, arguments, context.state)),
+        Section("method", "Method", notes=(*method_notes(screened, arguments, context.state), NOTE)),
         Section("sales", "Sales used", tables=(_sale_list(screened.used),)),
     )
     return Document(
@@ -54,7 +69,7 @@ def ratio_study_document(sales: pl.DataFrame, arguments: RatioStudyArguments, co
         sections=tuple(section for section in sections if section.notes or _filled(section)),
         detail="sales",
         confidence_level=arguments.confidence_level,
-        summary=_summary(study, screened),
+        summary={**_summary(study, screened), "chasing_tests_suspicious": count_suspicious(tests)},
     )
 
 
