@@ -120,9 +120,13 @@ class Distribution(Answer):
 
 
 class RatioProfile(Answer):
-    """Assessed value over price as sold, not adjusted for time; null with a reason where too few are known."""
+    """Assessed value over price; null with a reason where too few are known.
+
+    Prices are carried to the study's last month by the segment's trend; as they were paid where it has none.
+    """
 
     sales: int
+    is_time_adjusted: bool
     reason: str | None
     median_ratio: float | None
     median_ratio_interval: Interval | None

@@ -111,7 +111,7 @@ def _panel(part: MarketSegment, study: MarketStudy, known: KnownIndex | None, *,
     )
     yield from _axes(part.months, scale)
     start = part.base_month
-    lines = (_known_line(known, start), *LINES) if known and start in known.levels else LINES
+    lines = (_known_line(known, start), *LINES) if known and start and start in known.levels else LINES
     shown = [line for line in lines if any(line.value(point) is not None for point in part.months)]
     for line in shown:
         yield from _bands(part.months, line, scale)

@@ -8,10 +8,17 @@ from numpy.typing import NDArray
 
 from appraisal.distributions import student_t_two_sided
 from appraisal.neighborhood_groups import NeighborhoodEvidence, propose_groups
-from appraisal.price_trend import PriceTrend
+from appraisal.price_trend import PriceTrend, time_factor
 from contracts.api.market import AreaBasis, NeighborhoodGroup, NeighborhoodMarket, NeighborhoodMerge, Regrouping
 from services.market.domain.mix import FloatArray, Mix, age_at_sale, known_numbers
-from services.market.domain.prices import distribution, interval_of_median, median, price_per_sqft, ratio_profile
+from services.market.domain.prices import (
+    distribution,
+    interval_of_median,
+    median,
+    price_per_sqft,
+    ratio_profile,
+    ratios,
+)
 from services.market.domain.trends import trend_of
 
 MINIMUM_NEIGHBORHOOD_SALES = 10
@@ -46,14 +53,15 @@ def places_of(parcels: pl.DataFrame) -> dict[str, Place]:
 def profile_neighborhoods(
     sales: pl.DataFrame,
     mix: Mix | None,
-    left: FloatArray | None,
+    trend: PriceTrend | None,
     places: dict[str, Place],
     *,
     basis: AreaBasis | None,
     confidence: float,
 ) -> list[NeighborhoodMarket]:
-    """A profile of each neighbourhood with a sale; `left` is what `time_and_mix_free` says."""
-    named = sales.with_columns(pl.col("neighborhood").fill_null(""))
+    """A profile of each neighbourhood with a sale, against the segment's trend."""
+    left = time_and_mix_free(mix, trend) if mix and trend else None
+    named = sales.with_columns(pl.col("neighborhood").fill_null(""), _ratio=_ratios_at_the_end(sales, mix, trend))
     found = []
     for (name,), group in sorted(named.group_by("neighborhood"), key=lambda pair: str(pair[0])):
         if name == "":
@@ -68,8 +76,16 @@ def profile_neighborhoods(
             )
         profile = _profile(str(name), group, level, own, reason=reason, basis=basis, confidence=confidence)
         place = places.get(str(name))
-        found.append(profile.model_copy(update={"parcels": place.parcels if place else None}))
+        told = ratio_profile(group["_ratio"].to_numpy(), is_time_adjusted=left is not None, confidence=confidence)
+        found.append(profile.model_copy(update={"parcels": place.parcels if place else None, "ratio": told}))
     return found
+
+
+def _ratios_at_the_end(sales: pl.DataFrame, mix: Mix | None, trend: PriceTrend | None) -> FloatArray:
+    """Assessed values over prices carried to the last month; a market that moved would pass for dispersion."""
+    if mix is None or trend is None:
+        return ratios(sales)
+    return ratios(sales) / time_factor(trend.monthly_trend_percent, mix.month.max() - mix.month)
 
 
 def time_and_mix_free(mix: Mix, trend: PriceTrend) -> FloatArray:
@@ -158,5 +174,4 @@ def _profile(
         price_per_sqft=distribution(per_sqft),
         median_living_area_sqft=median(area[np.isfinite(area)]),
         median_age_years=median(age[np.isfinite(age)]),
-        ratio=ratio_profile(sales, confidence),
     )

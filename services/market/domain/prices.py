@@ -67,14 +67,14 @@ def ratios(sales: pl.DataFrame) -> FloatArray:
     return each
 
 
-def ratio_profile(sales: pl.DataFrame, confidence: float) -> RatioProfile:
-    """Level and dispersion of the assessed values against the prices."""
-    each = ratios(sales)
+def ratio_profile(each: FloatArray, *, is_time_adjusted: bool, confidence: float) -> RatioProfile:
+    """Level and dispersion of the assessed values against the prices, from the ratio of each sale."""
     known = each[np.isfinite(each)]
     enough = len(known) >= MINIMUM_RATIO_SALES
     reason = None if enough else "too_few_sales" if len(known) else "no_assessed_values"
     return RatioProfile(
         sales=len(known),
+        is_time_adjusted=is_time_adjusted,
         reason=reason,
         median_ratio=float(np.median(known)) if enough else None,
         median_ratio_interval=median_interval(known, confidence) if enough else None,

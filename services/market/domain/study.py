@@ -106,7 +106,7 @@ def _segment(segment: Segment, sales: pl.DataFrame, terms: Terms, *, to_date: da
         median_price_usd=median(sales["sale_price_usd"].to_numpy()),
         median_price_per_sqft_usd=median(price_per_sqft(sales, basis)),
         months=index_points(sales, index, pairs.months, basis=basis, confidence=confidence),
-        neighborhoods=profile_neighborhoods(sales, mix, left, places, basis=basis, confidence=confidence),
+        neighborhoods=profile_neighborhoods(sales, mix, trend, places, basis=basis, confidence=confidence),
         area_basis=basis,
         base_month=month_date(index.base_month) if index else None,
         price_per_sqft=distribution(price_per_sqft(sales, basis)),
