@@ -147,7 +147,10 @@ async def read_posting_of(connection: Connection, county: str, promotion_id: UUI
 
 
 async def read_roll(connection: Connection, county: str, run_id: UUID, promotion_id: UUID) -> list[Row]:
-    """Every parcel of a run, or with a promoted override, with both values, by parcel."""
+    """Every parcel of a run, or with a promoted override, with both values, by parcel.
+
+    The supplement is that of the run's year; where the record works on another year by now it is not known.
+    """
     return await connection.fetch(
         """
         WITH model AS (
@@ -158,7 +161,9 @@ async def read_roll(connection: Connection, county: str, run_id: UUID, promotion
             JOIN valuation.value_override AS o ON o.county = p.county AND o.id = p.override_id
             WHERE p.county = $1 AND p.promotion_id = $3
         )
-        SELECT roll.*, parcel.parcel_number, parcel.supplement
+        SELECT roll.*, parcel.parcel_number, coalesce(parcel.is_active, false) AS is_active,
+            CASE WHEN parcel.tax_year = (SELECT tax_year FROM valuation.model_run WHERE county = $1 AND run_id = $2)
+                THEN parcel.supplement END AS supplement
         FROM (
             SELECT coalesce(model.parcel_id, person.parcel_id) AS parcel_id, model.value_usd, model.land_value_usd,
                 person.id AS override_id, person.value_usd AS override_usd, person.land_value_usd AS override_land_usd

@@ -99,7 +99,8 @@ def _line(row: asyncpg.Record) -> RollLine:
     model = None if row["value_usd"] is None else Value(row["value_usd"], row["land_value_usd"])
     person = None if row["override_id"] is None else Value(row["override_usd"], row["override_land_usd"])
     counts = effective(model, person)
-    return RollLine(row["parcel_id"], row["parcel_number"], row["supplement"], counts, row["override_id"])
+    known = (row["parcel_id"], row["parcel_number"], row["supplement"])
+    return RollLine(*known, counts, row["override_id"], is_active=row["is_active"])
 
 
 def _totals(written: ValueFile) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class RollLine:
     supplement: int | None
     value: Value | None
     override_id: UUID | None = None
+    is_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +102,26 @@ def write_value_file(layout: ValueFileLayout, roll: Iterable[RollLine], stamps: 
 
 def _posted(line: RollLine, layout: ValueFileLayout) -> PostedLine | str:
     """What is said of a parcel, or why nothing can be."""
-    if line.value is None:
-        return "value_missing"
-    if any(column.value == "parcel_number" for column in layout.columns) and not line.parcel_number:
-        return "parcel_number_missing"
-    if any(column.value == "supplement" for column in layout.columns) and line.supplement is None:
-        return "supplement_missing"
+    if (lacking := _lacks(line, layout)) is not None or line.value is None:
+        return lacking or "value_missing"
     total_usd = rounded(line.value.value_usd, layout.round_to_usd)
-    if not layout.has_parts:
+    if not layout.has_parts or line.value.land_value_usd is None:
         return PostedLine(line.parcel_id, total_usd, None, None, line.override_id)
-    if line.value.land_value_usd is None:
-        return "land_value_missing"
     land_usd = min(rounded(line.value.land_value_usd, layout.round_to_usd), total_usd)
     return PostedLine(line.parcel_id, total_usd, land_usd, total_usd - land_usd, line.override_id)
+
+
+def _lacks(line: RollLine, layout: ValueFileLayout) -> str | None:
+    """What a parcel has not that the layout asks for."""
+    asked = {column.value for column in layout.columns}
+    reasons = {
+        "value_missing": line.value is None,
+        "inactive": not line.is_active,
+        "parcel_number_missing": "parcel_number" in asked and not line.parcel_number,
+        "supplement_missing": "supplement" in asked and line.supplement is None,
+        "land_value_missing": layout.has_parts and line.value is not None and line.value.land_value_usd is None,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), None)
 
 
 def _cell(column: ValueFileColumn, line: RollLine, said: PostedLine, stamps: Stamps, layout: ValueFileLayout) -> str:

@@ -284,6 +284,46 @@ async def test_a_person_values_what_no_model_can(story: Story) -> None:
     assert posting["result"]["parcels_left_out"] == 1
 
 
+async def test_what_has_left_the_roll_since_is_not_posted(story: Story) -> None:
+    run = (await story.value("lyn", scope={"parcel_ids": ["p000002", "p000003"]}))["id"]
+    await story.done("ann", f"{RUNS}/{run}/promote")
+    await story.done("two", f"{RUNS}/{run}/approve")
+    story.legacy.drop("p000003")
+    await story.synchronize("incremental")
+    posting = await story.done("ann", f"{RUNS}/{run}/post")
+    assert (posting["result"]["parcels"], posting["result"]["parcels_left_out"]) == (1, 1)
+    manifest = json.loads(await story.file("ann", posting["artifacts"][1]["href"]))
+    assert manifest["left_out"] == {"p000003": "inactive"}
+
+
+async def test_a_synchronization_that_is_told_twice_is_checked_once(story: Story) -> None:
+    run = (await story.value("lyn", scope={"parcel_ids": ["p000004"]}))["id"]
+    await story.done("ann", f"{RUNS}/{run}/promote")
+    await story.done("two", f"{RUNS}/{run}/approve")
+    await story.done("ann", f"{RUNS}/{run}/post")
+    story.legacy.change("p000004", total_value_usd=1.0)
+    await story.synchronize("incremental")
+
+    async def checks() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await story.get("ann", f"{RUNS}/{run}/posted"))["checks"]
+        return found
+
+    [before] = await eventually(checks, "the synchronisation is laid beside the posting")
+    *_, last = await story.office.messages("FACTS", f"sync.completed.{COUNTY}")
+    again = {**(last.headers or {}), "Nats-Msg-Id": str(new_id())}
+    await story.office.jetstream.publish(last.subject, last.data, headers=again)
+    await story.office.jetstream.publish(last.subject, b"{}", headers={"Nats-Msg-Id": str(new_id())})
+    story.legacy.change("p000005", land_value_usd=2.0)
+    await story.synchronize("incremental")
+
+    async def another() -> list[dict[str, Any]] | None:
+        found = await checks()
+        return found if len(found) > 1 else None
+
+    assert (await eventually(another, "the next one is laid beside it"))[1:] == [before]
+    assert len(await facts(story, "roll_checked", run)) == 2
+
+
 async def test_the_worker_refuses_what_passed_by_the_gateways_look(story: Story) -> None:
     run = (await story.value("lyn", scope={"neighborhoods": ["N4"]}))["id"]
     promotion = (await story.done("ann", f"{RUNS}/{run}/promote"))["id"]

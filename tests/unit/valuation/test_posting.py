@@ -83,10 +83,11 @@ def test_what_does_not_fit_refuses_the_file() -> None:
 
 def test_what_lacks_something_is_left_out_with_the_reason() -> None:
     whole = Value(Decimal(100), Decimal(40))
-    roll = [line("1", whole), line("2", None), line("3", Value(Decimal(5)))]
+    gone = RollLine("4", None, None, whole, is_active=False)
+    roll = [line("1", whole), line("2", None), line("3", Value(Decimal(5))), gone]
     made = write_value_file(ValueFileLayout(), roll, STAMPS)
     assert [said.parcel_id for said in made.posted] == ["1"]
-    assert made.left_out == {"2": "value_missing", "3": "land_value_missing"}
+    assert made.left_out == {"2": "value_missing", "3": "land_value_missing", "4": "inactive"}
     columns = [{"name": name, "value": name} for name in ("parcel_number", "supplement", "value_usd")]
     layout = ValueFileLayout.model_validate({"columns": columns})
     roll = [line("1", whole), line("2", whole, parcel_number="N", supplement=None)]
