@@ -145,3 +145,19 @@ def test_screening_names_the_first_reason() -> None:
         "not_qualified": 1,
         "several_parcels": 1,
     }
+
+
+@pytest.mark.slow
+def test_intervals_of_neighborhoods_and_their_trends_cover_as_declared() -> None:
+    planted = np.linspace(-0.3, 0.3, NEIGHBORHOODS)
+    levels, trends = [], []
+    for seed in range(30):
+        sales = planted_sales(count=1_500, seed=seed, mix_drift=0.3)
+        average = np.mean([planted[int(name[1:])] for name in sales["neighborhood"]])
+        for place in study(sales).segments[0].neighborhoods:
+            low, high = place.level_interval or (np.nan, np.nan)
+            levels.append(low <= 100 * np.exp(planted[int(place.neighborhood[1:])] - average) <= high)
+            low, high = place.monthly_trend_interval or (np.nan, np.nan)
+            trends.append(low <= 0.6 <= high)
+    assert np.mean(levels) == pytest.approx(0.95, abs=0.045)
+    assert np.mean(trends) == pytest.approx(0.95, abs=0.045)
