@@ -155,11 +155,12 @@ def find_built_after_sale(sales: pl.DataFrame) -> list[Finding]:
 
 
 def find_repeated_entries(sales: pl.DataFrame) -> list[Finding]:
-    """A sale of the same parcel, day and price under another id: all but the first by id."""
+    """A sale of the same parcel, day and price under another id: all but the first by id, of the qualified first."""
     key = ["parcel_id", "sale_date", "sale_price_usd"]
-    rows = sales.sort("sale_id").with_columns(first=pl.col("sale_id").first().over(key))
+    ordered = sales.sort(pl.col("is_qualified").fill_null(value=False), "sale_id", descending=[True, False])
+    rows = ordered.with_columns(first=pl.col("sale_id").first().over(key))
     priced = rows.filter((pl.col("first") != pl.col("sale_id")) & (pl.col("sale_price_usd") > TOKEN_PRICE_USD))
     return [
-        Finding(sale_id=sale_id, reason="repeated_entry", strength=1.0, figures={"entered_before_as": first})
+        Finding(sale_id=sale_id, reason="repeated_entry", strength=1.0, figures={"entered_as": first})
         for sale_id, first in priced.select("sale_id", "first").iter_rows()
     ]

@@ -28,7 +28,7 @@ class SaleScrutiny(Section):
     """What statistics may say of sales: a person's decision stands above it, the source's code before it."""
 
     decisive_reasons: tuple[FindingReason, ...] = Field(
-        default=("repeated_entry",),
+        default=("repeated_entry", "several_parcels"),
         description="findings that take a sale out by themselves; the others only ask for a person",
     )
     minimum_strength: float = Field(default=0.9, ge=0.5, le=1, description="of a finding that takes a sale out")

@@ -45,7 +45,8 @@ def rules_digest(pair: Pair, county: County) -> str:
     """What the record is made by: where the mapping or the county file changed, everything is built anew."""
     elsewhere = {"following", "reader", "value_file"}
     together = pair.together.rules if pair.role == "primary" else ""
-    return _digest(pair.model_dump_json(exclude=elsewhere) + county.model_dump_json() + together)
+    of_county = county.model_dump_json(exclude={"sale_scrutiny"})
+    return _digest(pair.model_dump_json(exclude=elsewhere) + of_county + together)
 
 
 def table_rules(pair: Pair, table: SourceTable, *, working_year: int) -> str:

@@ -1,9 +1,13 @@
 """Reads what a valuation needs: the county's rules, its sales, and the date that everything is valued at."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
+
+import polars as pl
 
 from appraisal.errors import AppraisalError
 from appraisal.sale_screening import ScreeningRules, screen_sales
@@ -21,12 +25,16 @@ NOMINAL_PRICE_USD = 1_000.0
 
 @dataclass(frozen=True)
 class Evidence:
-    """The usable sales of a county up to a date; `refused` counts the others by reason."""
+    """The usable sales of a county up to a date; `refused` counts the others by reason.
+
+    `review` stamps what persons had decided: so many of each decision, and a digest of the sales that count.
+    """
 
     tax_year: int
     valuation_date: date
     sold: Sales
     refused: dict[str, int]
+    review: dict[str, Any]
 
 
 def use_codes(county: County) -> UseCodes:
@@ -48,7 +56,14 @@ async def read_evidence(
     frame = await queries.read_sales(connection, county.county, scrutiny=county.sale_scrutiny, from_date=first)
     rules = ScreeningRules(from_date=first, to_date=at, minimum_price_usd=minimum)
     kept, refused = screen_sales(frame, rules)
-    return Evidence(year, at, to_sales(kept, use_codes(county)), refused)
+    return Evidence(year, at, to_sales(kept, use_codes(county)), refused, _review(frame, kept))
+
+
+def _review(frame: pl.DataFrame, kept: pl.DataFrame) -> dict[str, Any]:
+    decided = frame.filter(pl.col("decision").is_not_null()).group_by("decision").len().sort("decision")
+    lines = kept.select(pl.format("{} {} {}", "sale_id", "sale_date", "sale_price_usd")).to_series()
+    digest = hashlib.sha256("\n".join(lines.to_list()).encode()).hexdigest()
+    return {"decisions": dict(decided.iter_rows()), "sales_sha256": digest}
 
 
 async def valued_at(

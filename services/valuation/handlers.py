@@ -104,6 +104,7 @@ def _refuse_unknown(outcome: Outcome, parameters: ValuationParameters, parcels: 
 async def _complete(job: RunningJob, parameters: ValuationParameters, outcome: Outcome, values: BinaryIO) -> None:
     evidence, model = outcome.evidence, outcome.model
     card = model_card(model, sales_refused=evidence.refused, version=version("terrafusion"))
+    card["sales_review"] = evidence.review
     run = {
         "run_id": job.id,
         "tax_year": evidence.tax_year,

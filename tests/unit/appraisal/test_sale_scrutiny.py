@@ -137,6 +137,14 @@ def test_deeds_tokens_parcels_and_buildings_are_told() -> None:
     assert "s00007" not in found
 
 
+def test_of_a_repeated_entry_the_qualified_one_stays() -> None:
+    sales = planted(market(), 7, is_qualified=False)
+    copy = sales[7].with_columns(sale_id=pl.lit("t7"), is_qualified=pl.lit(value=True))
+    found = reasons(scrutinize_sales(pl.concat([sales, copy])))
+    assert "t7" not in found
+    assert found["s00007"]["repeated_entry"].figures == {"entered_as": "t7"}
+
+
 def test_a_type_of_deed_that_sells_below_the_market_is_told() -> None:
     is_forced = pl.int_range(pl.len()) % 20 == 0
     sales = market().with_columns(
