@@ -27,7 +27,7 @@ from services.ingest.sources.source import (
     SourceFacts,
 )
 
-HELD_BYTES = 48 * 1024 * 1024
+HELD_BYTES = 24 * 1024 * 1024
 """So much of a read is held back until it is known to have worked; a chunk is smaller, so it can be repeated whole."""
 Answer = TypeVar("Answer")
 Blocks = Iterator[pl.DataFrame]

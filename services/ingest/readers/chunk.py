@@ -6,7 +6,7 @@ from time import perf_counter
 import polars as pl
 
 FEWEST_ROWS, MOST_ROWS = 1_000, 50_000
-_MOST_BYTES = 32 * 1024 * 1024
+_MOST_BYTES = 16 * 1024 * 1024
 _MOST_GROWTH = 4.0
 
 

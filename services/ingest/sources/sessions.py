@@ -15,7 +15,7 @@ from services.ingest.sources.dialects.dialect import Sql
 
 Row = tuple[Any, ...]
 
-_BLOCK_BYTES = 8 * 1024 * 1024
+_BLOCK_BYTES = 4 * 1024 * 1024
 
 
 class Session(ABC):
