@@ -16,6 +16,7 @@ PLACE_PRIOR_SALES = 4.0  # a level of a place or class is drawn towards its kind
 SPREAD_PRIOR_SALES = 15.0  # the same of the spread of its prices
 LEAST_SPREAD = 0.05  # of a log price: no market is narrower
 ROUNDS = 12
+CELL_SALES = 40
 DEED_TYPE_SALES = 20
 DEED_DISCOUNT = 0.10  # of a log price
 DEED_CERTAINTY = 4.0  # standard errors
@@ -60,9 +61,9 @@ class PriceScrutiny:
 def scrutinize_prices(sales: pl.DataFrame, *, judged: Mask, learned: Mask) -> PriceScrutiny:
     """Compare the judged prices with a hedonic regression on the learned ones, kind by kind.
 
-    Log price on log areas, age and time, with levels of neighbourhood, grade and condition drawn towards
-    their kind's, by iterated weights that leave far prices out (Tukey's biweight). A kind with fewer than 30
-    learned sales is not judged. Needs sale_price_usd above zero where judged, sale_date, kind; the other
+    Log price on log areas, age and time, with levels of neighbourhood, grade, condition and place on the map
+    drawn towards their kind's, by iterated weights that leave far prices out (Tukey's biweight). A kind with
+    fewer than 30 learned sales is not judged. Needs sale_price_usd above zero where judged, sale_date, kind; the other
     columns are used where present.
     """
     count = sales.height
@@ -109,6 +110,7 @@ def _judge(sales: pl.DataFrame, learned: Mask, rows: Integers, found: PriceScrut
     y = np.log(sales["sale_price_usd"].to_numpy().astype(float))
     x = _terms(sales)
     groups = [_codes(sales, name) for name in _GROUPS if name in sales.columns]
+    groups.append(_cells(sales, learned))
     levels = [np.zeros(group.max() + 1) for group in groups]
     place = groups[0] if groups else np.zeros(len(y), dtype=np.int64)
     weight = learned.astype(float)
@@ -161,6 +163,27 @@ def _numbers(sales: pl.DataFrame, name: str) -> Floats:
 
 def _codes(sales: pl.DataFrame, name: str) -> Integers:
     return sales[name].cast(pl.String).fill_null("").rank("dense").to_numpy().astype(np.int64) - 1
+
+
+def _cells(sales: pl.DataFrame, learned: Mask) -> Integers:
+    """Cells of the map with about 40 learned sales each, halved along the longer side; all unplaced sales are one."""
+    across, up = _numbers(sales, "longitude"), _numbers(sales, "latitude")
+    placed = np.isfinite(across) & np.isfinite(up)
+    points = np.column_stack([across * np.cos(np.radians(np.median(up[placed]) if placed.any() else 0.0)), up])
+    cell = np.zeros(len(points), dtype=np.int64)
+    waiting, made = [np.flatnonzero(placed)], 0
+    while waiting:
+        rows = waiting.pop()
+        known = points[rows[learned[rows]]]
+        if len(known) >= 2 * CELL_SALES:
+            side = int(np.argmax(np.ptp(known, axis=0)))
+            low = points[rows, side] <= np.median(known[:, side])
+            if 0 < low.sum() < len(rows):
+                waiting += [rows[low], rows[~low]]
+                continue
+        made += 1
+        cell[rows] = made
+    return cell
 
 
 def _regress(x: Floats, y: Floats, weight: Floats) -> Floats:

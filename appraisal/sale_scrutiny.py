@@ -39,6 +39,8 @@ SCRUTINY_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "living_area_sqft": pl.Float64,
     "land_area_sqft": pl.Float64,
     "year_built": pl.Float64,
+    "longitude": pl.Float64,
+    "latitude": pl.Float64,
 }
 
 

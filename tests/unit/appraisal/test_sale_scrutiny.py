@@ -42,6 +42,8 @@ def market(seed: int = 5, count: int = SALES) -> pl.DataFrame:
         "living_area_sqft": area,
         "land_area_sqft": land,
         "year_built": built.astype(float),
+        "longitude": -119 + 0.01 * place + random.uniform(0, 0.01, count),
+        "latitude": random.uniform(46, 46.01, count),
     }
     return pl.DataFrame(rows, schema=SCRUTINY_SCHEMA)
 
@@ -70,6 +72,16 @@ def test_an_odd_price_is_found_with_what_was_expected(factor: float, reason: str
     assert found.strength > 0.75
     assert found.figures["expected_price_usd"] == pytest.approx(was, rel=0.4)
     assert found.figures["compared_within"] == "place"
+
+
+def test_without_neighborhoods_a_price_is_judged_by_its_place_on_the_map() -> None:
+    sales = market().with_columns(neighborhood=pl.lit(None, dtype=pl.String))
+    row = int(sales["longitude"].arg_min() or 0)  # where prices are lowest
+    was = sales["sale_price_usd"][row]
+    odd = planted(sales, row, sale_price_usd=was * 2.2)  # a usual price on the other side of the county
+    assert "price_too_high" in reasons(scrutinize_sales(odd))[f"s{row:05}"]
+    nowhere = odd.with_columns(longitude=pl.lit(None, dtype=pl.Float64))
+    assert f"s{row:05}" not in reasons(scrutinize_sales(nowhere))
 
 
 def test_many_odd_prices_do_not_hide_one_another() -> None:
