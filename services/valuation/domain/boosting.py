@@ -14,8 +14,10 @@ from services.valuation.domain.evidence import Groundwork
 from services.valuation.domain.hedonic import LOCATION
 from services.valuation.domain.properties import FloatArray, Properties
 from services.valuation.domain.remembered import Remembered
+from services.valuation.domain.tree_shap import TreeShap, learn_tree_shap
 from services.valuation.domain.vicinity import Vicinity, learn_vicinity
 
+SALES_AROUND, SURROUNDINGS, WHOLE = "sales_around", "surroundings", "whole_property"
 MINIMUM_SALES = 150  # below, trees of ten sales a leaf say nothing that the regression does not
 BINS = 64  # values of a feature told apart: fewer are faster and no worse
 SALES_PER_TREE, FEWEST_TREES, MOST_TREES = 20, 50, 800
@@ -60,16 +62,31 @@ class Boosting:
     def _log_parts(self) -> Remembered[tuple[FloatArray, FloatArray, FloatArray]]:
         return Remembered(self._compute_log_parts)
 
+    def added_by_trees(self, properties: Properties) -> dict[str, FloatArray]:
+        """What the trees add to the log value, by line of the grid; besides these they add a constant."""
+        if self._tree_shap is None:
+            return {}
+        return dict(zip(self._tree_shap.groups, self._tree_shap.explain(self._described(properties)).T, strict=True))
+
     def _compute_log_parts(self, properties: Properties) -> tuple[FloatArray, FloatArray, FloatArray]:
-        hedonic = self.groundwork.hedonic
-        base = hedonic.predict(properties)
-        foretold, deviation = self.groundwork.foretell(properties)
+        base = self.groundwork.hedonic.predict(properties)
+        foretold, _ = self.groundwork.foretell(properties)
         if self.trees is None:
             return base, foretold, np.zeros(len(base))
-        place = hedonic.contributions(properties)[LOCATION]
+        return base, foretold, self.trees.inplace_predict(self._described(properties)).astype(float)
+
+    @cached_property
+    def _described(self) -> Remembered[FloatArray]:
+        return Remembered(self._describe)
+
+    def _describe(self, properties: Properties) -> FloatArray:
+        place = self.groundwork.hedonic.contributions(properties)[LOCATION]
         nearby = self.groundwork.surroundings.level(properties)
-        features = _features(self, properties, (place, nearby, foretold, deviation))
-        return base, foretold, self.trees.inplace_predict(features).astype(float)
+        return _features(self, properties, (place, nearby, *self.groundwork.foretell(properties)))
+
+    @cached_property
+    def _tree_shap(self) -> TreeShap | None:
+        return None if self.trees is None else learn_tree_shap(self.trees, _lines(self, self.trees.num_features()))
 
 
 def fit_boosting(groundwork: Groundwork) -> Boosting:
@@ -109,3 +126,12 @@ def _features(
     where = [east, north, east + north, east - north, effect, nearby, whole]
     around = boosting.vicinity.describe(properties)
     return np.column_stack([*raw, *levels, *where, around, foretold, whole + foretold, deviation])
+
+
+def _lines(boosting: Boosting, count: int) -> list[str]:
+    """The line of the grid that each of the features belongs to."""
+    encoding = boosting.groundwork.hedonic.encoding
+    raw = ["age" if name == "years_since_built" else name for name in encoding.fill]
+    known = [*raw, *encoding.level_groups(), *[LOCATION] * 5, SALES_AROUND, WHOLE]
+    last = [SALES_AROUND, WHOLE, SALES_AROUND]
+    return [*known, *[SURROUNDINGS] * (count - len(known) - len(last)), *last]

@@ -99,10 +99,12 @@ def value_parcels(model: CountyModel, parcels: Properties) -> ValuedParcels:
         at = np.flatnonzero((parcels.kind == kind) & (reasons == ""))
         if not len(at):
             continue
-        estimates = kind_model.fitted.estimate(parcels.take(at))
+        subjects = parcels.take(at)
+        estimates = kind_model.fitted.estimate(subjects)
         certain = estimates.high_usd <= WIDEST * estimates.value_usd
         reasons[at[~certain]] = "interval_too_wide"
-        values += _rows(model, kind_model.fitted, parcels.take(at[certain]), estimates.take(certain))
+        rows = _rows(model, kind_model.fitted, subjects, estimates)
+        values += [row for row, is_certain in zip(rows, certain, strict=True) if is_certain]
     unvalued = np.flatnonzero(reasons != "")
     return ValuedParcels(values, {parcels.parcel_id[row]: reasons[row] for row in unvalued})
 
@@ -121,11 +123,13 @@ def _rows(model: CountyModel, fitted: FittedModel, subjects: Properties, estimat
     found = fitted.comparables
     grids = [comparable_sales(found, batch, grid) for batch, grid in found.grids(subjects)]
     beside = [comparables for batch in grids for comparables in batch]
+    contributions = fitted.itemise(subjects, estimates.value_usd).documents()
     return [
         {
             "parcel_id": subjects.parcel_id[row],
             "kind": subjects.kind[row],
             **_money(estimates, row),
+            "contributions": contributions[row],
             "land_value_usd": None if np.isnan(land[row]) else float(land[row]),
             "improvement_value_usd": _rest(estimates.value_usd[row], land[row]),
             "confidence": round(float(estimates.confidence[row]), 4),
@@ -136,12 +140,10 @@ def _rows(model: CountyModel, fitted: FittedModel, subjects: Properties, estimat
 
 
 def _money(estimates: Estimates, row: int) -> dict[str, Any]:
-    parts = {name: round(float(values[row]), 2) for name, values in estimates.contributions.items()}
     return {
         "value_usd": float(estimates.value_usd[row]),
         "low_usd": float(estimates.low_usd[row]),
         "high_usd": float(estimates.high_usd[row]),
-        "contributions": parts,
     }
 
 

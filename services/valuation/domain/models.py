@@ -18,6 +18,7 @@ from services.valuation.domain.calibration import (
     learn_precision,
 )
 from services.valuation.domain.comparables import Comparables, fit_comparables
+from services.valuation.domain.contributions import Itemised, itemise
 from services.valuation.domain.evidence import Groundwork, learn_groundwork
 from services.valuation.domain.kernel import Kernel
 from services.valuation.domain.properties import BoolArray, FloatArray, Properties
@@ -105,6 +106,10 @@ class FittedModel:
             confidence=self.precision.confidence(scale),
             contributions=self._contributions(properties, by_member, value),
         )
+
+    def itemise(self, properties: Properties, value_usd: FloatArray) -> Itemised:
+        """The values as `estimate` gave them by characteristic and cause, to the cent."""
+        return itemise(self.comparables.groundwork, self.members, self.weights, properties, value_usd)
 
     def _value(self, by_member: FloatArray) -> FloatArray:
         mixed = by_member @ self.weights
