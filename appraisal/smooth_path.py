@@ -16,6 +16,7 @@ from appraisal.month_levels import MonthLevels
 
 LARGEST_STEP = 0.08  # of a month's wandering, in log price; 8 % a month is more than any market on record
 STEPS = 31
+_LEAST_VARIANCE = 1e-12  # of a level: prices are whole dollars, and equal ones leave no residual to measure by
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def smooth_path(levels: MonthLevels) -> MonthLevels:
         return levels
     since = (levels.month - levels.base_month).astype(np.float64)
     fits = walk_fits(levels, since[:, None])
-    noise = levels.covariance
+    noise = _noise(levels)
     paths = [levels.level - noise @ fit.projection @ levels.level for fit in fits]
     path = np.sum([fit.weight * at for fit, at in zip(fits, paths, strict=True)], axis=0)
     doubt = np.zeros_like(noise)
@@ -62,7 +63,7 @@ def _fits(levels: MonthLevels, mean_design: Floats) -> Iterator[tuple[float, Wal
     root = np.linspace(0.0, 1.0, STEPS)
     walk = _walk_covariance(levels)
     for size, width in zip(LARGEST_STEP * root**2, np.maximum(root, root[1] / 4), strict=True):
-        covariance = levels.covariance + size**2 * walk
+        covariance = _noise(levels) + size**2 * walk
         inverse = np.linalg.inv(covariance)
         weighted = inverse @ mean_design
         information = mean_design.T @ weighted
@@ -72,6 +73,10 @@ def _fits(levels: MonthLevels, mean_design: Floats) -> Iterator[tuple[float, Wal
         likelihood = -0.5 * float(spread + levels.level @ projection @ levels.level)
         coefficient = coefficient_covariance @ (weighted.T @ levels.level)
         yield likelihood, WalkFit(float(width), coefficient, coefficient_covariance, projection)
+
+
+def _noise(levels: MonthLevels) -> Floats:
+    return levels.covariance + _LEAST_VARIANCE * np.eye(len(levels.level))
 
 
 def _walk_covariance(levels: MonthLevels) -> Floats:

@@ -17,6 +17,7 @@ MOST_PANELS = 12
 INK, FAINT, GRID = "#1f2933", "#5b6670", "#e3e6e8"
 HEDONIC, REPEAT, MEDIAN = "#1f5f8b", "#b4451f", "#6b7a3a"
 BASE = 100.0
+MOST_GRID_LINES = 8
 MOST_DOTTED = 24  # months of a panel that are few enough for a dot each; a lone month always has one
 WIDEST_SHARE = 6.0  # intervals may stretch a panel to so many times what the indices need
 
@@ -162,12 +163,14 @@ def _scale(months: Sequence[IndexPoint], top: float) -> _Scale:
     low, high = min(values), max(values)
     room = (WIDEST_SHARE - 1) / 2 * max(high - low, 4.0)
     low, high = max(min([low, *ends]), low - room), min(max([high, *ends]), high + room)
-    margin = 0.06 * (high - low)
+    margin = max(0.06 * (high - low), 0.5)
     return _Scale(len(months), low - margin, high + margin, top)
 
 
 def _axes(months: Sequence[IndexPoint], scale: _Scale) -> Iterator[str]:
-    step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1e9) if (scale.high - scale.low) / step <= 8)
+    wanted = (scale.high - scale.low) / MOST_GRID_LINES
+    magnitude = 10 ** max(0, int(np.floor(np.log10(wanted))))
+    step = magnitude * next(step for step in (1, 2, 5, 10) if step * magnitude >= wanted)
     for index in np.arange(np.ceil(scale.low / step) * step, scale.high, step).tolist():
         y = scale.y(index)
         color = "#8a949e" if index == BASE else GRID

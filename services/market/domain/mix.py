@@ -16,6 +16,7 @@ ROOMS = ("bedrooms", "bathrooms", "stories")
 CATEGORIES = ("building_class", "condition", "use_code")
 MINIMUM_LEVEL_SALES = 10
 SHRINKAGE = 5.0  # a neighbourhood with n sales keeps n / (n + 5) of its own level
+SMALLEST, LARGEST = 1e-3, 1e12  # of any area, count or amount: what is beyond was never measured
 YEARS_BUILT_AHEAD = 2  # a house may be sold before it is finished
 FAR_RESIDUAL = 4.0  # robust standard deviations: a price that characteristics do not explain
 SALES_PER_CONTROL = 10
@@ -101,14 +102,15 @@ def _filled(values: FloatArray) -> FloatArray:
 
 
 def known_numbers(sales: pl.DataFrame, name: str) -> FloatArray:
-    """A column as numbers, NaN where it is missing or cannot be: no area, a house built after its sale."""
+    """A column as numbers, NaN where it is missing or cannot be: no area, a house built after its sale, 1e300."""
     if name not in sales.columns:
         return np.full(sales.height, np.nan)
     values = sales[name].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
     possible = values > 0 if name in {*LOGS, "year_built"} else values >= 0
     if name == "year_built":
         possible &= values <= sales["sale_date"].dt.year().to_numpy() + YEARS_BUILT_AHEAD
-    return np.where(possible & np.isfinite(values), values, np.nan)
+    possible &= (values == 0) | ((values >= SMALLEST) & (values <= LARGEST))
+    return np.where(possible, values, np.nan)
 
 
 def _indicators(sales: pl.DataFrame, name: str) -> FloatArray:

@@ -114,3 +114,10 @@ def test_refusals() -> None:
         repeat_sales_index((first, second[:50]), (early, late))
     with pytest.raises(ValueNotPositiveError):
         repeat_sales_index((first, second * 0), (early, late))
+
+
+def test_pairs_that_all_gain_the_same_leave_nothing_to_doubt() -> None:
+    prices, months = pairs(200, seed=6)
+    found = repeat_sales_index((prices[0], prices[0] * 1.0), months)
+    assert all(month.index == pytest.approx(100) for month in found.months if month.index is not None)
+    assert found.monthly_trend_percent == pytest.approx(0, abs=1e-9)
