@@ -121,6 +121,9 @@ class ValuationRun(Answer):
     created_at: datetime
     code_version: str | None
     snapshot: list[PairSnapshot] = Field(description="the record that it was made from")
+    input_sha256: str | None = Field(
+        default=None, description="digest of the sales, as they were screened and decided, and parcels that it is of"
+    )
     values_sha256: str | None = Field(description="digest of all values as they are stored: equal runs have equal ones")
     promotion_status: PromotionStatus | None
     posted_at: datetime | None

@@ -1184,7 +1184,8 @@ CREATE TABLE valuation.model_run (
     prior_basis text,
     code_version text,
     snapshot jsonb DEFAULT '[]'::jsonb NOT NULL,
-    values_sha256 text
+    values_sha256 text,
+    input_sha256 text
 );
 
 ALTER TABLE ONLY valuation.model_run FORCE ROW LEVEL SECURITY;
@@ -1212,6 +1213,10 @@ COMMENT ON COLUMN valuation.model_run.snapshot IS 'how far each pair had been re
 -- Name: COLUMN model_run.values_sha256; Type: COMMENT; Schema: valuation; Owner: -
 
 COMMENT ON COLUMN valuation.model_run.values_sha256 IS 'digest of the values as they are stored, in their order';
+
+-- Name: COLUMN model_run.input_sha256; Type: COMMENT; Schema: valuation; Owner: -
+
+COMMENT ON COLUMN valuation.model_run.input_sha256 IS 'digest of the sales and parcels that it is of';
 
 -- Name: parcel_value; Type: TABLE; Schema: valuation; Owner: -
 
@@ -1645,6 +1650,7 @@ CREATE VIEW valuation.run_v1 AS
     prior_basis,
     parameters,
     model_card,
+    input_sha256,
     ( SELECT promotion.status
            FROM valuation.promotion promotion
           WHERE ((promotion.county = run.county) AND (promotion.run_id = run.run_id))

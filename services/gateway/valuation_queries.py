@@ -14,7 +14,8 @@ Place = tuple[datetime, UUID] | None
 
 _RUN = (
     "run_id, county, tax_year, valuation_date, model, is_what_if, parcels_valued, parcels_refused, parcels_flagged,"
-    " total_value_usd, requested_by, created_at, code_version, snapshot, values_sha256, promotion_status, posted_at"
+    " total_value_usd, requested_by, created_at, code_version, snapshot, input_sha256, values_sha256, promotion_status,"
+    " posted_at"
 )
 _OVERRIDE = (
     "id, county, parcel_id, tax_year, value_usd, land_value_usd, reason, run_id, model_value_usd, created_by,"

@@ -18,7 +18,7 @@ from services.valuation.domain import comparing
 
 SUBJECT = "query.valuation.comparison.*"
 KEPT_ANSWERS = 32
-STAMPS = ("tax_year", "valuation_date", "model", "prior_basis", "code_version", "snapshot")
+STAMPS = ("tax_year", "valuation_date", "model", "prior_basis", "code_version", "snapshot", "input_sha256")
 
 
 class ComparisonDesk:

@@ -14,6 +14,7 @@ from chassis.jobs import JobRouter, RunningJob
 from contracts.api.valuation import ValuationParameters
 from contracts.api.valuation_runs import ValuationMode
 from services.valuation import deciding, queries
+from services.valuation.domain.inputs import input_sha256
 from services.valuation.domain.mass import CountyModel, fit_county, value_parcels
 from services.valuation.domain.model_card import count_reasons, holdout, model_card
 from services.valuation.domain.properties import Properties, properties
@@ -34,6 +35,7 @@ class Outcome:
     evidence: Evidence
     model: CountyModel
     plan: RunPlan
+    input_sha256: str
     lines: ValueLines = field(default_factory=ValueLines)
     refused: dict[str, str] = field(default_factory=dict)
 
@@ -61,7 +63,7 @@ async def value_scope(job: RunningJob, parameters: ValuationParameters) -> None:
             comparables=parameters.comparables,
             valuation_date=evidence.valuation_date,
         )
-        outcome = Outcome(evidence, model, plan)
+        outcome = Outcome(evidence, model, plan, await job.compute(input_sha256, evidence.sold, parcels))
         await _value(job, outcome, parcels, values)
         _refuse_unknown(outcome, parameters, parcels)
         await _complete(job, parameters, outcome, values)
@@ -113,6 +115,7 @@ async def _complete(job: RunningJob, parameters: ValuationParameters, outcome: O
         "parameters": parameters.model_dump(mode="json"),
         "model_card": card,
         "parcels_refused": len(outcome.refused),
+        "input_sha256": outcome.input_sha256,
         **outcome.lines.counts,
         **outcome.plan.stamps(parameters, requested_by=job.requested_by),
     }

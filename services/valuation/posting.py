@@ -116,7 +116,10 @@ def _totals(written: ValueFile) -> dict[str, Any]:
 async def _store_manifest(job: RunningJob, posting: dict[str, Any], run: asyncpg.Record, promotion_id: UUID) -> None:
     """What the file is, beside it: checksum, totals, and the stamps of the run."""
     told = {name: value for name, value in posting.items() if name not in {"posted_by", "id"}}
-    stamps = {name: run[name] for name in ("model", "valuation_date", "code_version", "snapshot", "values_sha256")}
+    stamps = {
+        name: run[name]
+        for name in ("model", "valuation_date", "code_version", "snapshot", "input_sha256", "values_sha256")
+    }
     manifest = {**told, **stamps, "county": job.county, "posting_id": job.id, "promotion_id": promotion_id}
     content = json.dumps(manifest, indent=1, sort_keys=True, default=str).encode()
     await job.store(f"{posting['file_name']}.manifest.json", content, media_type="application/json")

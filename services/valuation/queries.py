@@ -165,6 +165,7 @@ RUN_COLUMNS = (
     "code_version",
     "snapshot",
     "values_sha256",
+    "input_sha256",
 )
 
 

@@ -64,7 +64,7 @@ async def _complete(
     values: BinaryIO,
     refused: dict[str, str],
 ) -> None:
-    of_base = ("tax_year", "valuation_date", "model", "model_card", "prior_basis", "snapshot")
+    of_base = ("tax_year", "valuation_date", "model", "model_card", "prior_basis", "snapshot", "input_sha256")
     run: dict[str, Any] = {
         **{name: base[name] for name in of_base},
         **lines.counts,

@@ -53,6 +53,7 @@ model_run = Table(
         comment="how far each pair had been read into the record",
     ),
     Column("values_sha256", Text, comment="digest of the values as they are stored, in their order"),
+    Column("input_sha256", Text, comment="digest of the sales and parcels that it is of"),
     Index("model_run_newest", "county", text("created_at DESC")),
 )
 

@@ -178,7 +178,7 @@ async def test_a_what_if_on_a_frozen_run_is_that_of_valuing_anew(story: Story) -
     run = await revised(story, base["id"], **rules)
     detail = await story.get("lyn", f"{RUNS}/{run}")
     of_base = await story.get("lyn", f"{RUNS}/{base['id']}")
-    for name in ("tax_year", "valuation_date", "model", "snapshot", "model_card", "prior_basis"):
+    for name in ("tax_year", "valuation_date", "model", "snapshot", "model_card", "prior_basis", "input_sha256"):
         assert detail[name] == of_base[name]
     assert detail["values_sha256"] == anew["result"]["values_sha256"]
     assert (detail["is_what_if"], of_base["is_what_if"]) == (True, False)
@@ -242,6 +242,9 @@ async def test_caps_hold_values_to_the_prior_ones_and_flags_list_them(story: Sto
 async def test_two_runs_of_the_same_are_equal_to_the_byte(story: Story) -> None:
     first, again = [await story.value("lyn", scope={"use_codes": ["11"]}) for _ in range(2)]
     assert first["result"]["values_sha256"] == again["result"]["values_sha256"]
+    runs = [await story.get("lyn", f"{RUNS}/{job['id']}") for job in (first, again)]
+    assert runs[0]["input_sha256"] == runs[1]["input_sha256"]
+    assert len(runs[0]["input_sha256"]) == 64
     compared = await story.get("lyn", f"{RUNS}/{first['id']}/compare/{again['id']}")
     assert (compared["overall"]["change_usd"], compared["movers"], compared["differences"]) == (0, [], {})
 
