@@ -8,15 +8,20 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = Path(__file__).with_name("scorings.jsonl")
-JUDGED_BY = ("services/valuation/domain", "appraisal")
+DECIDES_VALUES = (
+    *("baselines", "boosting", "calibration", "comparables", "encoding", "evidence", "figures", "grid", "hedonic"),
+    *("kernel", "kernel_learning", "kriging", "location", "models", "neighbors", "properties", "regression"),
+    *("sale_file", "sales", "time_adjustment", "vicinity"),
+)
 
 
 def configuration() -> str:
-    """A hash of the code that makes and judges values."""
+    """A hash of the code that decides values and figures."""
+    domain = ROOT / "services" / "valuation" / "domain"
+    paths = [*(domain / f"{name}.py" for name in DECIDES_VALUES), ROOT / "appraisal" / "price_trend.py"]
     digest = hashlib.sha256()
-    for folder in JUDGED_BY:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    for path in paths:
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
