@@ -188,9 +188,14 @@ async def undone_loads(connection: Any, county: str, pair: str) -> list[str]:
 
 
 async def put_tokens_back(connection: Any, county: str, pair: str, *, sequences: Sequence[int]) -> None:
-    """Each table's token as it was before the first of the runs that says so."""
+    """Each table's token as it was before the first of the runs that says so.
+
+    A log names no row that a run released from quarantine, and tells the changes of later runs once more: what follows
+    one is read as a whole again.
+    """
     await connection.execute(
-        "UPDATE ingest.sync_table s SET token = f.token FROM ("
+        "UPDATE ingest.sync_table s"
+        " SET token = CASE WHEN s.reader IN ('cdc', 'change_tracking') THEN NULL ELSE f.token END FROM ("
         "  SELECT DISTINCT ON (t.key) t.key AS source_table, t.value ->> 'token_before' AS token"
         "  FROM ingest.sync_operation o CROSS JOIN LATERAL jsonb_each(o.details -> 'tables') t"
         "  WHERE o.county = $1 AND o.pair = $2 AND o.sequence = ANY($3)"

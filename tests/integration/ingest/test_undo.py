@@ -192,9 +192,12 @@ async def test_tokens_go_back_to_where_they_were(hand: HandLanded) -> None:
     await hand.land(tables)
     tables["property_val"][1]["assessed_val"] = 77
     run, _, _ = await hand.land(tables)
-    details = {"tables": {"property_val": {"token_before": "0x0A"}, "situs": {"rows_read": 1}}}
+    said = {"token_before": "0x0A"}
+    details = {"tables": {"property_val": said, "situs": {"rows_read": 1}, "owner": said}}
     async with hand.database.begin(hand.county.county) as unit:
         await unit.connection.execute("UPDATE ingest.sync_table SET token = '0x0F' WHERE pair = $1", hand.pair.pair)
+        logged = "UPDATE ingest.sync_table SET reader = 'cdc' WHERE pair = $1 AND source_table = 'owner'"
+        await unit.connection.execute(logged, hand.pair.pair)
         await unit.connection.execute(
             "UPDATE ingest.sync_operation SET details = $2 WHERE id = $1", run.operation_id, details
         )
@@ -202,9 +205,9 @@ async def test_tokens_go_back_to_where_they_were(hand: HandLanded) -> None:
     tokens = await hand.fetch(
         "SELECT source_table, token FROM ingest.sync_table WHERE pair = $1 AND source_table = ANY($2) ORDER BY 1",
         hand.pair.pair,
-        ["property_val", "situs"],
+        ["owner", "property_val", "situs"],
     )
-    assert [row["token"] for row in tokens] == ["0x0A", "0x0F"]
+    assert [row["token"] for row in tokens] == [None, "0x0A", "0x0F"]
 
 
 async def test_an_unknown_operation_is_refused(hand: HandLanded) -> None:
