@@ -34,7 +34,7 @@ FIXED = {
 @st.composite
 def values(draw: st.DrawFn) -> Value:
     total = draw(money)
-    share = draw(st.decimals(0, 1, places=4))
+    share = Decimal(draw(st.integers(0, 10_000))) / 10_000
     return Value(total, (total * share).quantize(Decimal("0.01")))
 
 

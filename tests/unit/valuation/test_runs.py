@@ -18,15 +18,15 @@ from services.valuation.domain.runs import RunRules, Standing, choose_basis, fin
 RUN_ID = "01890000-0000-7000-8000-000000000000"
 places = st.sampled_from(["N1", "N2", "N3", None])
 codes = st.sampled_from(["11", "111", "12", "91", None])
-percents = st.floats(-90, 900, allow_nan=False).map(lambda value: round(value, 2))
+percents = st.integers(-9_000, 90_000).map(lambda value: value / 100)
 dollars = st.integers(1, 10**11).map(lambda cents: cents / 100)
 factors = st.builds(
     ValueFactor,
     percent=percents,
-    neighborhoods=st.one_of(st.none(), st.lists(st.sampled_from(["N1", "N2"]), min_size=1, max_size=2)),
-    use_codes=st.lists(st.sampled_from(["1", "11", "9"]), min_size=1, max_size=2),
+    neighborhoods=st.sampled_from([None, ["N1"], ["N2"], ["N1", "N2"]]),
+    use_codes=st.sampled_from([["1"], ["11"], ["9"], ["11", "9"]]),
 )
-limits = st.floats(0, 100, allow_nan=False).map(lambda value: round(value, 2))
+limits = st.integers(0, 10_000).map(lambda value: value / 100)
 caps = st.builds(ValueCap, increase_percent=limits, decrease_percent=limits)
 
 
