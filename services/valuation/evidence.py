@@ -1,11 +1,9 @@
 """Reads what a valuation needs: the county's rules, its sales, and the date that everything is valued at."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import polars as pl
 
@@ -27,14 +25,14 @@ NOMINAL_PRICE_USD = 1_000.0
 class Evidence:
     """The usable sales of a county up to a date; `refused` counts the others by reason.
 
-    `review` stamps what persons had decided: so many of each decision, and a digest of the sales that count.
+    `decisions` counts what persons had decided of them.
     """
 
     tax_year: int
     valuation_date: date
     sold: Sales
     refused: dict[str, int]
-    review: dict[str, Any]
+    decisions: dict[str, int]
 
 
 def use_codes(county: County) -> UseCodes:
@@ -56,14 +54,12 @@ async def read_evidence(
     frame = await queries.read_sales(connection, county.county, scrutiny=county.sale_scrutiny, from_date=first)
     rules = ScreeningRules(from_date=first, to_date=at, minimum_price_usd=minimum)
     kept, refused = screen_sales(frame, rules)
-    return Evidence(year, at, to_sales(kept, use_codes(county)), refused, _review(frame, kept))
+    return Evidence(year, at, to_sales(kept, use_codes(county)), refused, _count_decisions(frame))
 
 
-def _review(frame: pl.DataFrame, kept: pl.DataFrame) -> dict[str, Any]:
+def _count_decisions(frame: pl.DataFrame) -> dict[str, int]:
     decided = frame.filter(pl.col("decision").is_not_null()).group_by("decision").len().sort("decision")
-    lines = kept.select(pl.format("{} {} {}", "sale_id", "sale_date", "sale_price_usd")).to_series()
-    digest = hashlib.sha256("\n".join(lines.to_list()).encode()).hexdigest()
-    return {"decisions": dict(decided.iter_rows()), "sales_sha256": digest}
+    return dict(decided.iter_rows())
 
 
 async def valued_at(

@@ -106,7 +106,7 @@ def _refuse_unknown(outcome: Outcome, parameters: ValuationParameters, parcels: 
 async def _complete(job: RunningJob, parameters: ValuationParameters, outcome: Outcome, values: BinaryIO) -> None:
     evidence, model = outcome.evidence, outcome.model
     card = model_card(model, sales_refused=evidence.refused, version=version("terrafusion"))
-    card["sales_review"] = evidence.review
+    card["sale_decisions"] = evidence.decisions
     run = {
         "run_id": job.id,
         "tax_year": evidence.tax_year,

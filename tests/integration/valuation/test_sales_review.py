@@ -39,9 +39,9 @@ async def test_a_sale_is_found_decided_and_counts_so(story: Story) -> None:
     assert (sale["decision"]["decided_by"], sale["validity_code"], sale["is_qualified"]) == ("ann", "1", True)
     after = await story.value("lyn")
     assert after["result"]["sales_refused"].get("invalid_by_review") == 1
-    stamps = [(await story.get("lyn", f"{RUNS}/{run['id']}"))["model_card"]["sales_review"] for run in (before, after)]
-    assert [stamp["decisions"] for stamp in stamps] == [{}, {"invalid": 1}]
-    assert stamps[0]["sales_sha256"] != stamps[1]["sales_sha256"]
+    stamps = [await story.get("lyn", f"{RUNS}/{run['id']}") for run in (before, after)]
+    assert [stamp["model_card"]["sale_decisions"] for stamp in stamps] == [{}, {"invalid": 1}]
+    assert stamps[0]["input_sha256"] != stamps[1]["input_sha256"]
     assert after["result"]["sales_used"] == before["result"]["sales_used"] - 1
 
     await say(story, odd_sale, "needs_more")
