@@ -73,6 +73,24 @@ async def test_sales_are_reviewed_by_commands(story: Story, monkeypatch: pytest.
     assert sale not in (await run("lyn", "review", "--county", COUNTY)).stdout
 
 
+async def test_a_decision_is_about_the_price_that_it_was_made_of(story: Story) -> None:
+    odd_sale = await make_odd(story)
+    await look(story)
+    await say(story, odd_sale, "valid")
+    await make_odd(story, price="9500000.0")
+    await look(story)
+    [sale] = (await story.get("lyn", REVIEW, county=COUNTY, sale_id=odd_sale))["items"]
+    assert (sale["sale_price_usd"], sale["decision"]["decision"]) == (9_500_000, "valid")
+    assert sale["decision"]["is_current"] is False
+    run = await story.value("lyn")
+    card = (await story.get("lyn", f"{RUNS}/{run['id']}"))["model_card"]
+    await make_odd(story)
+    await look(story)
+    again = await story.value("lyn")
+    decided = (await story.get("lyn", f"{RUNS}/{again['id']}"))["model_card"]["sale_decisions"]
+    assert decided.get("valid", 0) == card["sale_decisions"].get("valid", 0) + 1
+
+
 async def test_who_may_not_decide_and_what_is_not_there(story: Story) -> None:
     body = {"county": COUNTY, "decision": "valid", "reason": "seen"}
     assert await story.refused("lyn", "POST", "/api/v1/sales/s1/decision", json=body) == (403, "permission_denied")
@@ -82,14 +100,14 @@ async def test_who_may_not_decide_and_what_is_not_there(story: Story) -> None:
     assert await story.refused("lyn", "GET", REVIEW, params={"cursor": "x"}) == (422, "cursor_invalid")
 
 
-async def make_odd(story: Story) -> str:
+async def make_odd(story: Story, price: str = "9000000.0") -> str:
     """Three sales of the legacy system get prices that no market pays."""
     path = story.folder / "legacy" / "sales.csv"
     lines = path.read_text().splitlines()
     names = lines[0].split(",")
     rows = [dict(zip(names, line.split(","), strict=True)) for line in lines[1:]]
-    for row, price in ((rows[200], "9000000.0"), (rows[210], "20000.0"), (rows[220], "8000000.0")):
-        row["sale_price_usd"] = price
+    for row, paid in ((rows[200], price), (rows[210], "20000.0"), (rows[220], "8000000.0")):
+        row["sale_price_usd"] = paid
     path.write_text("\n".join([lines[0], *(",".join(row.values()) for row in rows)]) + "\n")
     await story.synchronize("full")
     return rows[200]["sale_id"]
