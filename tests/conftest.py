@@ -5,11 +5,16 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from chassis.embedded.nats_server import EmbeddedNats
 from tests.support import servers, sql_server
 
 FORBID_SKIPS = "TERRAFUSION_FORBID_SKIPS"
+
+# a busy machine fails no test, and what a run says of a change is said of the change; soaks draw anew
+settings.register_profile("suite", deadline=None, derandomize="TERRAFUSION_NEW_SEEDS" not in os.environ)
+settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
