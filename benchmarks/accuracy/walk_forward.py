@@ -22,16 +22,20 @@ def walk_forward(sold: Sales, first_day: date) -> dict[str, Any]:
     fitted = MODELS["blend"].fit(learnable_sales(sold, first_day - timedelta(days=1))[0])
     told: dict[str, list[Any]] = {"blend": [], "blend_uncalibrated": []}
     prices = []
-    week = first_day
-    while week <= sold.sale_date.max().astype(date):
+    for week in _weeks(sold, first_day):
         before = week - timedelta(days=1)
+        of_week = sold.take((sold.sale_date >= np.datetime64(week)) & (sold.sale_date < np.datetime64(week + WEEK)))
         sales, time = learnable_sales(sold, before)
         fitted = fitted.refit(sales)
-        of_week = sold.take((sold.sale_date >= np.datetime64(week)) & (sold.sale_date < np.datetime64(week + WEEK)))
         carried = np.exp(time.log_adjustment(np.array(before, dtype="datetime64[D]"), of_week.sale_date))
         told["blend"].append(fitted.predict(of_week.properties) * carried)
         told["blend_uncalibrated"].append(fitted.predict_uncalibrated(of_week.properties) * carried)
         prices.append(of_week.price_usd)
-        week += WEEK
     price = np.concatenate(prices)
     return {name: judge(np.concatenate(values), price, UNMEASURED).to_json() for name, values in told.items()}
+
+
+def _weeks(sold: Sales, first_day: date) -> list[date]:
+    """The first days of the weeks that have sales."""
+    since = (sold.sale_date - np.datetime64(first_day)).astype(np.int64)
+    return [first_day + WEEK * int(week) for week in np.unique(since[since >= 0] // WEEK.days)]

@@ -21,6 +21,7 @@ MOSTLY = 0.95  # of a column's filled cells: enough to tell its type
 NOMINAL_PRICE_USD = 1_000.0
 FEWEST_OF_A_LEVEL = 5
 FIRST_YEAR, LAST_YEAR = 1600.0, 2200.0
+SHORTEST_CODE, CLOSE_TOGETHER, ROWS_PER_CODE = 10_000.0, 1.5, 20
 _TIME_OF_DAY = re.compile(r"[T ]\d{1,2}:?\d{2}.*$")
 _MONEY = r"[$,\s]"
 
@@ -122,7 +123,9 @@ def _typed(column: pl.Series) -> pl.Series | None:
         return None
     numbers = to_number(text)
     if numbers.is_not_null().sum() >= MOSTLY * count:
-        return numbers.set((numbers == 0).fill_null(value=False), None) if _is_year(numbers) else numbers
+        if _is_year(numbers):
+            return numbers.set((numbers == 0).fill_null(value=False), None)
+        return text if _is_code(numbers) else numbers
     dates = to_date(text)
     if dates.is_not_null().sum() >= MOSTLY * count:
         return dates.dt.year() + dates.dt.ordinal_day() / 366.0
@@ -134,6 +137,14 @@ def _is_year(numbers: pl.Series) -> bool:
     """Whether all numbers but 0 (which then means none) are years."""
     given = numbers.filter((numbers != 0).fill_null(value=False))
     return bool(len(given)) and bool((given.is_between(FIRST_YEAR, LAST_YEAR) & (given == given.floor())).all())
+
+
+def _is_code(numbers: pl.Series) -> bool:
+    """Whether whole numbers are names, as postal codes are: long, of one length, close together, and recurring."""
+    given = numbers.drop_nulls()
+    low, high = float(given.min()), float(given.max())  # type: ignore[arg-type]
+    alike = low >= SHORTEST_CODE and high < CLOSE_TOGETHER * low and len(f"{low:.0f}") == len(f"{high:.0f}")
+    return alike and bool((given == given.floor()).all()) and given.n_unique() * ROWS_PER_CODE <= len(given)
 
 
 def _with_effective_year(known: pl.DataFrame, numbers: Sequence[pl.Series]) -> pl.DataFrame:

@@ -35,7 +35,7 @@ class Vicinity:
         """One row per property: levels of prices, worth and traits around it, and how it differs."""
         blocks = [
             self._block(properties.take(np.arange(start, min(start + BLOCK, len(properties)))))
-            for start in range(0, len(properties), BLOCK)
+            for start in range(0, max(len(properties), 1), BLOCK)
         ]
         return np.concatenate(blocks)
 

@@ -85,6 +85,12 @@ def test_too_few_sales_fall_back_on_the_surroundings(training: TrainingSales) ->
     assert fit_boosting(few).trees is None
 
 
+def test_no_property_is_no_error(groundwork: Groundwork) -> None:
+    nobody = groundwork.sales.properties.take(np.zeros(0, dtype=np.int64))
+    assert fit_boosting(groundwork).predict(nobody).shape == (0,)
+    assert groundwork.foretell(nobody)[0].shape == (0,)
+
+
 def test_a_reconciled_grid_adds_up_and_stays_near_its_model(groundwork: Groundwork) -> None:
     boosting = fit_boosting(groundwork)
     found = fit_comparables(groundwork, 5, boosting)

@@ -87,6 +87,20 @@ def test_types_of_other_columns_are_found_out() -> None:
     assert set(read.sales.properties.categories) == {"roof"}
 
 
+def test_postal_codes_are_names_and_not_numbers() -> None:
+    rows = 80
+    read = read_sales(
+        table(
+            rows,
+            zip=[str(98_001 + 7 * (n % 4)) for n in range(rows)],
+            lot=[str(4_000 + 131 * n) for n in range(rows)],
+            rooms=[str(3 + n % 4) for n in range(rows)],
+        ),
+        FIELDS,
+    )
+    assert read.features == {"zip": "text", "lot": "number", "rooms": "number"}
+
+
 def test_a_column_named_like_a_line_of_the_grid_keeps_apart() -> None:
     read = read_sales(table(time=[str(n) for n in range(40)]), FIELDS)
     assert set(read.sales.properties.attributes) == {"time (of the file)"}
