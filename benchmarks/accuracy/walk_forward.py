@@ -32,7 +32,10 @@ def walk_forward(sold: Sales, first_day: date) -> dict[str, Any]:
         told["blend_uncalibrated"].append(fitted.predict_uncalibrated(of_week.properties) * carried)
         prices.append(of_week.price_usd)
     price = np.concatenate(prices)
-    return {name: judge(np.concatenate(values), price, UNMEASURED).to_json() for name, values in told.items()}
+    judged = {name: judge(np.concatenate(values), price, UNMEASURED).to_json() for name, values in told.items()}
+    return {
+        name: {key: figures[key] for key in figures if key not in vars(UNMEASURED)} for name, figures in judged.items()
+    }
 
 
 def _weeks(sold: Sales, first_day: date) -> list[date]:
