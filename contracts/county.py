@@ -1,6 +1,6 @@
 """The shape of a county's configuration: `deploy/counties/<county>/county.yaml`."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -40,6 +40,36 @@ class SaleScrutiny(Section):
     )
 
 
+Aspect = Literal[
+    "living_area",
+    "land_area",
+    "age",
+    "bedrooms",
+    "bathrooms",
+    "stories",
+    "quality",
+    "condition",
+    "use",
+    "location",
+    "time",
+    "distance",
+]
+
+
+class ComparableSettings(Section):
+    """How comparables are chosen. What differences are worth in money stays what the market says."""
+
+    emphasis: dict[Aspect, Annotated[float, Field(ge=0, le=10)]] = Field(
+        default_factory=dict,
+        description="how much a difference counts: 1 (default) as the market has it, 2 twice, 0 not at all",
+    )
+
+    @property
+    def by_aspect(self) -> dict[str, float]:
+        """The emphasis by the name of the aspect."""
+        return {str(aspect): weight for aspect, weight in self.emphasis.items()}
+
+
 class ReportSettings(Section):
     """What reports say of the county."""
 
@@ -60,6 +90,7 @@ class County(Section):
     data_end: str | None = Field(default=None, description="the last day that the source's sales cover, ISO 8601")
     sale_validity: SaleValidity
     sale_scrutiny: SaleScrutiny = SaleScrutiny()
+    comparables: ComparableSettings = ComparableSettings()
     residential_use_codes: tuple[str, ...] = ()
     vacant_use_codes: tuple[str, ...] = ()
     reports: ReportSettings = ReportSettings()

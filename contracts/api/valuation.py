@@ -119,6 +119,9 @@ class ComparableSale(Answer):
     adjusted_price_usd: float
     weight: float = Field(ge=0, le=1)
     similarity: float = Field(ge=0, le=1)
+    similarity_lost: dict[str, float] = Field(
+        default_factory=dict, description="by aspect; with the similarity they add up to 1"
+    )
     dissimilarity: dict[str, float] = Field(description="by aspect, as a log price difference; 0 = alike")
     distance_meters: float | None
     characteristics: dict[str, str | float | None] = Field(default_factory=dict)
@@ -149,6 +152,48 @@ class ComparablesQuery(Request):
     valuation_date: date | None = None
 
 
+class ExcludedSale(Answer):
+    """A sale near the subject that is none of its comparables, and why."""
+
+    sale_id: str
+    parcel_id: str
+    sale_date: date
+    distance_meters: float | None
+    reason: str = Field(description="own_sale, price_unexplained, newer_sale_of_parcel or less_similar")
+    similarity: float | None = Field(default=None, description="of less_similar")
+    largest_difference: str | None = Field(default=None, description="of less_similar: the aspect")
+
+
+class EquityComparable(Answer):
+    """A similar parcel's assessed value: with its adjustments it is the adjusted value, to the cent."""
+
+    parcel_id: str
+    assessed_value_usd: float
+    adjustments_usd: dict[str, float] = Field(description="by characteristic and location")
+    adjusted_value_usd: float
+    weight: float = Field(ge=0, le=1)
+    similarity: float = Field(ge=0, le=1)
+    similarity_lost: dict[str, float]
+
+
+class EquityComparison(Answer):
+    """What similar parcels are assessed at; the weights times the adjusted values give the indicated value."""
+
+    assessed_value_usd: float | None = Field(description="of the subject")
+    indicated_value_usd: float
+    median_adjusted_value_usd: float
+    comparables: list[EquityComparable]
+
+
+class ExplainedValue(Answer):
+    """A value by cause, in USD that add up to it, and the same in words and whole dollars."""
+
+    run_id: UUID | None = Field(default=None, description="null: worked out now from the comparables")
+    value_usd: float
+    contributions: dict[str, float]
+    sentences: list[str]
+
+
 class ComparablesAnswer(Answer):
     """The adjustment grid of one parcel; the weights times the adjusted prices give `indicated_value_usd`."""
 
@@ -159,3 +204,8 @@ class ComparablesAnswer(Answer):
     sales_used: int
     characteristics: dict[str, str | float | None]
     comparables: list[ComparableSale]
+    excluded: list[ExcludedSale] = Field(default_factory=list, description="near sales that are no comparables")
+    equity: EquityComparison | None = Field(default=None, description="null: no similar parcel has an assessed value")
+    indicated: ExplainedValue | None = Field(default=None, description="the indicated value by cause")
+    latest: ExplainedValue | None = Field(default=None, description="the newest run's value by cause")
+    emphasis: dict[str, float] = Field(default_factory=dict, description="as the county file has it")

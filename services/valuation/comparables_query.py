@@ -2,24 +2,44 @@
 
 import asyncio
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
+import numpy as np
+import polars as pl
 from faststream.nats import NatsMessage
 
 from chassis.counties import load_county
 from chassis.errors import NotFoundError, PermanentError
 from chassis.service import Service
-from contracts.api.valuation import ComparablesAnswer, ComparablesQuery, ValuationScope
+from contracts.api.valuation import ComparablesAnswer, ComparablesQuery, ExplainedValue, ValuationScope
 from services.valuation import queries
 from services.valuation.domain.comparables import fit_comparables
+from services.valuation.domain.contributions import itemise
 from services.valuation.domain.documents import characteristics, comparable_sales
+from services.valuation.domain.equity_comparables import EquityRoll, learn_equity_roll
 from services.valuation.domain.evidence import Groundwork, learn_groundwork, learnable_sales
+from services.valuation.domain.exclusions import exclusions
+from services.valuation.domain.explanation import explain
 from services.valuation.domain.mass import refusal_reasons
-from services.valuation.domain.properties import Properties, properties
+from services.valuation.domain.properties import Properties, UseCodes, properties
 from services.valuation.evidence import Evidence, coded_refusals, read_evidence, use_codes
 
 SUBJECT = "query.valuation.comparables.*"
 KEPT_GROUNDWORKS = 8
+Learned = tuple[Groundwork, EquityRoll | None]
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What is to be learned from for one kind of property in a county."""
+
+    evidence: Evidence
+    kind: str
+    emphasis: dict[str, float]
+    parcels: pl.DataFrame
+    codes: UseCodes
 
 
 class ComparablesDesk:
@@ -28,7 +48,7 @@ class ComparablesDesk:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.learning = asyncio.Lock()
-        self.groundworks: OrderedDict[tuple[Any, ...], Groundwork] = OrderedDict()
+        self.groundworks: OrderedDict[tuple[Any, ...], Learned] = OrderedDict()
 
     async def answer(self, query: ComparablesQuery, message: NatsMessage) -> ComparablesAnswer:
         """The adjustment grid; the chassis makes problems of refusals and of what is no query."""
@@ -46,22 +66,26 @@ class ComparablesDesk:
                 raise NotFoundError("parcel_unknown", f"there is no active parcel {query.parcel_id!r}")
             freshness = await queries.read_freshness(connection, county)
             kind = str(subject.kind[0])
-            key = (county, kind, query.valuation_date, freshness)
-            groundwork = self.groundworks.get(key)
-            evidence = None
-            if groundwork is None:
+            emphasis = county_file.comparables.by_aspect
+            key = (county, kind, query.valuation_date, freshness, tuple(sorted(emphasis.items())))
+            learned, material = self.groundworks.get(key), None
+            if learned is None:
                 evidence = await read_evidence(connection, county_file, valuation_date=query.valuation_date)
+                parcels = await queries.read_parcels(connection, county, ValuationScope(all=True))
+                material = _Material(evidence, kind, emphasis, parcels, use_codes(county_file))
+            valued = await queries.read_latest_value(connection, county, query.parcel_id)
         _refuse_unfit(subject)
-        if evidence is not None:
-            groundwork = await self._learn(key, evidence, kind)
-        assert groundwork is not None
-        return await asyncio.to_thread(_grid_of, groundwork, subject, query)
+        if material is not None:
+            learned = await self._learn(key, material)
+        assert learned is not None
+        found = await asyncio.to_thread(_grid_of, learned, subject, query)
+        return found.model_copy(update={"latest": _explained(**valued) if valued else None})
 
-    async def _learn(self, key: tuple[Any, ...], evidence: Evidence, kind: str) -> Groundwork:
+    async def _learn(self, key: tuple[Any, ...], material: "_Material") -> Learned:
         """Learn once for everyone who waits for the same; forget the oldest."""
         async with self.learning:
             if key not in self.groundworks:
-                self.groundworks[key] = await asyncio.to_thread(_learn, evidence, kind)
+                self.groundworks[key] = await asyncio.to_thread(_learn, material)
                 while len(self.groundworks) > KEPT_GROUNDWORKS:
                     self.groundworks.popitem(last=False)
             return self.groundworks[key]
@@ -84,15 +108,28 @@ def _refuse_unfit(subject: Properties) -> None:
         raise PermanentError(reason, f"parcel {subject.parcel_id[0]} has no comparables: {reason}")
 
 
-def _learn(evidence: Evidence, kind: str) -> Groundwork:
-    of_kind = evidence.sold.take(evidence.sold.properties.kind == kind)
+def _learn(material: _Material) -> Learned:
+    evidence = material.evidence
+    of_kind = evidence.sold.take(evidence.sold.properties.kind == material.kind)
     sales, _ = learnable_sales(of_kind, evidence.valuation_date)
-    return learn_groundwork(sales)
+    groundwork = learn_groundwork(sales, emphasis=material.emphasis)
+    parcels = properties(material.parcels, use_codes=material.codes)
+    usable = (parcels.kind == material.kind) & (refusal_reasons(parcels, [material.kind]) == "")
+    assessed_usd = material.parcels["total_value_usd"].fill_null(float("nan")).to_numpy()
+    return groundwork, learn_equity_roll(groundwork, parcels.take(usable), assessed_usd[usable])
 
 
-def _grid_of(groundwork: Groundwork, subject: Properties, query: ComparablesQuery) -> ComparablesAnswer:
+def _explained(value_usd: float, contributions: dict[str, float], run_id: UUID | None = None) -> ExplainedValue:
+    sentences = explain(contributions, value_usd).sentences
+    return ExplainedValue(run_id=run_id, value_usd=value_usd, contributions=contributions, sentences=sentences)
+
+
+def _grid_of(learned: Learned, subject: Properties, query: ComparablesQuery) -> ComparablesAnswer:
+    groundwork, roll = learned
     found = fit_comparables(groundwork, query.comparables)
     grid = found.grid(subject)
+    beside = comparable_sales(found, subject, grid)[0]
+    itemised = itemise(groundwork, {"comparables": found}, np.ones(1), subject, grid.indicated_usd)
     return ComparablesAnswer(
         parcel_id=str(subject.parcel_id[0]),
         kind=subject.kind[0],
@@ -102,6 +139,10 @@ def _grid_of(groundwork: Groundwork, subject: Properties, query: ComparablesQuer
         characteristics=characteristics(subject, 0),
         comparables=[
             {**comparable, "characteristics": characteristics(found.sales.properties, int(grid.row[0, at]))}
-            for at, comparable in enumerate(comparable_sales(found, subject, grid)[0])
+            for at, comparable in enumerate(beside)
         ],
+        excluded=exclusions(found, subject, {comparable["sale_id"] for comparable in beside}),
+        equity=roll.compare(subject, query.comparables) if roll else None,
+        indicated=_explained(float(grid.indicated_usd[0]), itemised.documents()[0]),
+        emphasis=dict(groundwork.emphasis),
     )

@@ -62,6 +62,7 @@ async def value_scope(job: RunningJob, parameters: ValuationParameters) -> None:
             model=parameters.model,
             comparables=parameters.comparables,
             valuation_date=evidence.valuation_date,
+            emphasis=job.county_file.comparables.by_aspect,
         )
         outcome = Outcome(evidence, model, plan, await job.compute(input_sha256, evidence.sold, parcels))
         await _value(job, outcome, parcels, values)

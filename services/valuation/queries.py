@@ -132,6 +132,21 @@ async def read_parcels(connection: Connection, county: str, scope: ValuationScop
     return _frame(rows, _PARCEL_SCHEMA)
 
 
+async def read_latest_value(connection: Connection, county: str, parcel_id: str) -> dict[str, Any] | None:
+    """A parcel's value by its newest run, with what makes it up."""
+    row = await connection.fetchrow(
+        """
+        SELECT latest.run_id, latest.value_usd::float8, stored.contributions
+        FROM valuation.latest_value_v1 AS latest
+        JOIN valuation.parcel_value AS stored USING (county, run_id, parcel_id)
+        WHERE county = $1 AND parcel_id = $2
+        """,
+        county,
+        parcel_id,
+    )
+    return dict(row) if row else None
+
+
 async def read_freshness(connection: Connection, county: str) -> tuple[Any, ...]:
     """Something that changes whenever the county's sales or parcels do, or what was found or decided about sales."""
     row = await connection.fetchrow(

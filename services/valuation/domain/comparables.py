@@ -68,14 +68,12 @@ class Comparables:
 
     def grid(self, subjects: Properties) -> Grid:
         """The `count` most comparable sales of other parcels beside each subject, best first."""
-        parts = _parts(self.groundwork, subjects, self.boosting)
-        ground = _ground(self.groundwork, subjects)
-        row, own = self._nearest(subjects, _space(ground, parts, np.zeros(len(subjects))))
-        years = -self.sales.day[row] / 365.25
+        parts = log_parts(self.groundwork, subjects, self.boosting)
+        ground = ground_of(self.groundwork, subjects)
+        space = _space(ground, parts * emphasis_of(self.groundwork, self.lines), np.zeros(len(subjects)))
+        row, own = self._nearest(subjects, space)
         differences = parts[:, None, :] - self.parts[row]
-        aspects = {line: np.abs(differences[:, :, at]) for at, line in enumerate(self.lines)}
-        aspects[TIME] = years * RECENCY_WEIGHT
-        aspects[DISTANCE] = np.linalg.norm(ground[:, None] - self.ground[row], axis=2)
+        aspects = self.aspects(differences, ground[:, None] - self.ground[row], row)
         dissimilarity = np.sqrt(sum(aspect**2 for aspect in aspects.values()))
         weight = np.where(own, 0.0, 1.0 / (EVEN_WEIGHT**2 + dissimilarity**2))
         further = {TIME: self.sales.log_time_adjustment[row]}
@@ -90,6 +88,14 @@ class Comparables:
             dissimilarity=dissimilarity,
             aspects=aspects,
         )
+
+    def aspects(self, differences: FloatArray, apart: FloatArray, row: IntArray) -> dict[str, FloatArray]:
+        """How unlike sales are by aspect, as log price differences, from those by line and on the ground."""
+        emphasis = emphasis_of(self.groundwork, self.lines)
+        aspects = {line: np.abs(differences[..., at]) * emphasis[at] for at, line in enumerate(self.lines)}
+        aspects[TIME] = -self.sales.day[row] / 365.25 * RECENCY_WEIGHT * self.groundwork.emphasis.get(TIME, 1.0)
+        aspects[DISTANCE] = np.linalg.norm(apart, axis=-1)
+        return aspects
 
     def _nearest(self, subjects: Properties, position: FloatArray) -> tuple[IntArray, FloatArray]:
         """Rows of the nearest sales and whether each is the subject's own (only where others run out)."""
@@ -111,15 +117,16 @@ def fit_comparables(groundwork: Groundwork, count: int, boosting: Boosting | Non
     explained = np.abs(hedonic.residual) <= FAR_RESIDUAL * hedonic.sigma
     newest = {parcel: row for row, parcel in enumerate(groundwork.sales.properties.parcel_id) if explained[row]}
     sales = groundwork.sales.take(np.array(sorted(newest.values()), dtype=np.int64))
-    parts = _parts(groundwork, sales.properties, boosting)
-    ground = _ground(groundwork, sales.properties)
-    space = _space(ground, parts, sales.day)
+    parts = log_parts(groundwork, sales.properties, boosting)
+    ground = ground_of(groundwork, sales.properties)
     lines = (*hedonic.encoding.groups(), LOCATION, *((MODEL,) if boosting else ()))
+    recency = groundwork.emphasis.get(TIME, 1.0)
+    space = _space(ground, parts * emphasis_of(groundwork, lines), sales.day * recency)
     particular = None if boosting is None else sales.log_price - hedonic.intercept - parts.sum(axis=1)
     return Comparables(groundwork, sales, lines, parts, ground, cKDTree(space), count, boosting, particular)
 
 
-def _parts(groundwork: Groundwork, properties: Properties, boosting: Boosting | None) -> FloatArray:
+def log_parts(groundwork: Groundwork, properties: Properties, boosting: Boosting | None) -> FloatArray:
     """Log price by line of the grid; location is the neighbourhood, the place and what nearby sales leave."""
     parts = groundwork.hedonic.contributions(properties)
     parts[LOCATION] = parts[LOCATION] + groundwork.surroundings.level(properties)
@@ -129,10 +136,16 @@ def _parts(groundwork: Groundwork, properties: Properties, boosting: Boosting | 
     return np.column_stack([*parts.values()])
 
 
-def _ground(groundwork: Groundwork, properties: Properties) -> FloatArray:
+def ground_of(groundwork: Groundwork, properties: Properties) -> FloatArray:
+    """Where properties are, in units of log price difference."""
     spacings = groundwork.hedonic.plane.meters(properties) / groundwork.surroundings.spacing_meters
-    ground: FloatArray = spacings * DISTANCE_WEIGHT
+    ground: FloatArray = spacings * DISTANCE_WEIGHT * groundwork.emphasis.get(DISTANCE, 1.0)
     return ground
+
+
+def emphasis_of(groundwork: Groundwork, lines: tuple[str, ...]) -> FloatArray:
+    """How much a county lets a difference in each line count: 1 is what the market makes of it."""
+    return np.array([groundwork.emphasis.get(line, 1.0) for line in lines])
 
 
 def _space(ground: FloatArray, parts: FloatArray, day: FloatArray) -> FloatArray:

@@ -8,8 +8,7 @@ from services.valuation.domain.comparables import Comparables
 from services.valuation.domain.grid import WEIGHT_UNITS, Grid
 from services.valuation.domain.location import meters_between
 from services.valuation.domain.properties import NUMBERS, TEXTS, Properties
-
-AS_UNLIKE = 0.2  # dissimilarity (a log price difference) at which similarity has fallen to 1 / e
+from services.valuation.domain.similarity import AS_UNLIKE, similarity_lost
 
 
 def comparable_sales(found: Comparables, subjects: Properties, grid: Grid) -> list[list[dict[str, Any]]]:
@@ -18,6 +17,7 @@ def comparable_sales(found: Comparables, subjects: Properties, grid: Grid) -> li
     Lines of the grid without an adjustment are left out; location and time always stand.
     """
     similarity = np.exp(-grid.dissimilarity / AS_UNLIKE).round(4).tolist()
+    lost = similarity_lost(grid.aspects, grid.dissimilarity)
     distance = meters_between(subjects, found.sales.properties, grid.row)
     aspects = {name: values.round(4).tolist() for name, values in grid.aspects.items()}
     return [
@@ -27,6 +27,9 @@ def comparable_sales(found: Comparables, subjects: Properties, grid: Grid) -> li
                 **_adjustments(grid, subject, at),
                 "weight": int(grid.weight_units[subject, at]) / WEIGHT_UNITS,
                 "similarity": similarity[subject][at],
+                "similarity_lost": {
+                    name: float(values[subject, at]) for name, values in lost.items() if values[subject, at]
+                },
                 "dissimilarity": {name: values[subject][at] for name, values in aspects.items() if values[subject][at]},
                 "distance_meters": None if np.isnan(distance[subject, at]) else float(distance[subject, at]),
             }

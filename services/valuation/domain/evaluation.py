@@ -1,5 +1,6 @@
 """How good a model is on sales that it has not seen: fitted on the older ones, tested on the newest."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -39,7 +40,13 @@ class Accuracy:
 
 
 def evaluate(
-    sold: Sales, *, model: str, valuation_date: date, comparables: int = 5, test_from: date | None = None
+    sold: Sales,
+    *,
+    model: str,
+    valuation_date: date,
+    comparables: int = 5,
+    test_from: date | None = None,
+    emphasis: Mapping[str, float] | None = None,
 ) -> Accuracy | None:
     """Accuracy on the sales from `test_from` to the valuation date, by default the newest 20 % of sales.
 
@@ -52,7 +59,7 @@ def evaluate(
         return None
     before = first - timedelta(days=1)
     sales, time = learnable_sales(known, before)
-    estimates = MODELS[model].fit(sales, comparables=comparables).estimate(test.properties)
+    estimates = MODELS[model].fit(sales, comparables=comparables, emphasis=emphasis).estimate(test.properties)
     carried = np.exp(time.log_adjustment(np.array(before, dtype="datetime64[D]"), test.sale_date))
     price_then = test.price_usd / carried
     inside = (estimates.low_usd <= price_then) & (price_then <= estimates.high_usd)

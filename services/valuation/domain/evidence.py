@@ -1,6 +1,7 @@
 """The one door through which sales reach a model: none dated after the valuation date passes it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 
@@ -21,13 +22,15 @@ from services.valuation.domain.time_adjustment import TimeAdjustment, learn_time
 class Groundwork:
     """What every model starts from: the sales, the regression on them and what it leaves by place.
 
-    With a `kernel`, learned from older sales, kriging takes it as it is.
+    With a `kernel`, learned from older sales, kriging takes it as it is. `emphasis` says how much more (or less)
+    than the market a county lets a difference count when comparable sales are chosen.
     """
 
     sales: TrainingSales
     hedonic: Hedonic
     surroundings: Surroundings
     kernel: Kernel | None = None
+    emphasis: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def kriging(self) -> Kriging | None:
@@ -88,9 +91,11 @@ def learnable_sales(sold: Sales, valuation_date: date) -> tuple[TrainingSales, T
     return replace(sales, log_time_adjustment=carried), adjustment
 
 
-def learn_groundwork(sales: TrainingSales, kernel: Kernel | None = None) -> Groundwork:
+def learn_groundwork(
+    sales: TrainingSales, kernel: Kernel | None = None, *, emphasis: Mapping[str, float] | None = None
+) -> Groundwork:
     """The regression and the surroundings of sales; kriging will take the kernel, if one is given."""
     hedonic = fit_hedonic(sales)
     bounded = hedonic.residual * hedonic.robust_weight(hedonic.residual)  # one wrong price moves no neighbour far
     surroundings = learn_surroundings(sales.properties, residual=bounded, day=sales.day, plane=hedonic.plane)
-    return Groundwork(sales, hedonic, surroundings, kernel)
+    return Groundwork(sales, hedonic, surroundings, kernel, emphasis or {})

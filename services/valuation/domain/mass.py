@@ -58,7 +58,15 @@ class ValuedParcels:
     refused: dict[str, str]
 
 
-def fit_county(sold: Sales, *, kinds: Iterable[str], model: str, comparables: int, valuation_date: date) -> CountyModel:
+def fit_county(
+    sold: Sales,
+    *,
+    kinds: Iterable[str],
+    model: str,
+    comparables: int,
+    valuation_date: date,
+    emphasis: Mapping[str, float] | None = None,
+) -> CountyModel:
     """Fit and evaluate a model for each kind asked for.
 
     Refuses (`too_few_sales`) when no kind has enough sales, with the counts by kind.
@@ -68,7 +76,7 @@ def fit_county(sold: Sales, *, kinds: Iterable[str], model: str, comparables: in
     for kind in sorted(set(kinds), key=KINDS.index):
         of_kind = sold.take(sold.properties.kind == kind)
         try:
-            fitted[kind] = _fit_kind(of_kind, model, comparables, valuation_date)
+            fitted[kind] = _fit_kind(of_kind, model, (comparables, emphasis), valuation_date)
         except ValuationRefusedError as error:
             refused[kind] = {"code": error.code, **error.details}
     if not fitted:
@@ -109,13 +117,16 @@ def value_parcels(model: CountyModel, parcels: Properties) -> ValuedParcels:
     return ValuedParcels(values, {parcels.parcel_id[row]: reasons[row] for row in unvalued})
 
 
-def _fit_kind(sold: Sales, model: str, comparables: int, valuation_date: date) -> KindModel:
+def _fit_kind(sold: Sales, model: str, grid: tuple[int, Mapping[str, float] | None], valuation_date: date) -> KindModel:
+    comparables, emphasis = grid
     sales, time = learnable_sales(sold, valuation_date)
     try:
-        accuracy = evaluate(sold, model=model, valuation_date=valuation_date, comparables=comparables)
+        accuracy = evaluate(
+            sold, model=model, valuation_date=valuation_date, comparables=comparables, emphasis=emphasis
+        )
     except ValuationRefusedError:  # enough sales for a model, too few to hold some out
         accuracy = None
-    return KindModel(MODELS[model].fit(sales, comparables=comparables), time, accuracy)
+    return KindModel(MODELS[model].fit(sales, comparables=comparables, emphasis=emphasis), time, accuracy)
 
 
 def _rows(model: CountyModel, fitted: FittedModel, subjects: Properties, estimates: Estimates) -> list[dict[str, Any]]:

@@ -83,7 +83,8 @@ class FittedModel:
 
     def refit(self, sales: TrainingSales) -> "FittedModel":
         """The same weights, level, precision and covariance on other sales: how to follow sales as they arrive."""
-        groundwork = learn_groundwork(sales, self.comparables.groundwork.learned_kernel)
+        before = self.comparables.groundwork
+        groundwork = learn_groundwork(sales, before.learned_kernel, emphasis=before.emphasis)
         count = self.comparables.count
         return replace(
             self,
@@ -132,21 +133,23 @@ class Model:
     name: str
     members: tuple[str, ...]
 
-    def fit(self, sales: TrainingSales, *, comparables: int = 5) -> FittedModel:
+    def fit(
+        self, sales: TrainingSales, *, comparables: int = 5, emphasis: Mapping[str, float] | None = None
+    ) -> FittedModel:
         """The model of these sales, with `comparables` comparable sales a parcel.
 
         On one thread: as fast where the machine is shared, and the sums are added in one order.
         """
         with threadpool_limits(limits=1):
-            return self._fit(sales, comparables)
+            return self._fit(sales, comparables, emphasis or {})
 
-    def _fit(self, sales: TrainingSales, comparables: int) -> FittedModel:
-        by_member, price, difficulty, kernel = self._out_of_fold(sales, comparables)
+    def _fit(self, sales: TrainingSales, comparables: int, emphasis: Mapping[str, float]) -> FittedModel:
+        by_member, price, difficulty, kernel = self._out_of_fold(sales, comparables, emphasis)
         blended = len(self.members) > 1
         weights = best_weights(by_member, price) if blended else np.ones(1)
         level = learn_level(by_member @ weights, price) if blended else Level()
         precision = learn_precision(level.apply(by_member @ weights), price, difficulty)
-        groundwork = learn_groundwork(sales, kernel)
+        groundwork = learn_groundwork(sales, kernel, emphasis=emphasis)
         return FittedModel(
             name=self.name,
             members=fit_members(self.members, groundwork, comparables),
@@ -157,7 +160,7 @@ class Model:
         )
 
     def _out_of_fold(
-        self, sales: TrainingSales, comparables: int
+        self, sales: TrainingSales, comparables: int, emphasis: Mapping[str, float]
     ) -> tuple[FloatArray, FloatArray, FloatArray, Kernel | None]:
         """Each member's value, the price at the valuation date and the difficulty of the folds' sales.
 
@@ -167,7 +170,7 @@ class Model:
         kernel: Kernel | None = None
         edges = [int(share * len(sales)) for share in (*FOLD_STARTS, 1.0)]
         for start, end in pairwise(edges):
-            groundwork = learn_groundwork(sales.take(np.arange(start)), kernel)
+            groundwork = learn_groundwork(sales.take(np.arange(start)), kernel, emphasis=emphasis)
             fold = sales.take(np.arange(start, end))
             members = fit_members(self.members, groundwork, comparables).values()
             values.append(np.column_stack([member.predict(fold.properties) for member in members]))

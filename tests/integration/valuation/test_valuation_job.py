@@ -181,6 +181,21 @@ async def test_comparables_are_answered_on_the_bus(valuing: Office) -> None:
     indicated = sum(one.weight * one.adjusted_price_usd for one in answer.comparables)
     assert indicated == pytest.approx(answer.indicated_value_usd, abs=0.0051)
     assert ComparablesAnswer.model_validate(await ask(valuing, asked)) == answer
+    assert answer.indicated is not None
+    assert sum(answer.indicated.contributions.values()) == pytest.approx(answer.indicated_value_usd, abs=0.005)
+    assert answer.indicated.sentences[0].startswith("We start at $")
+    assert answer.equity is not None
+    assert len(answer.equity.comparables) == 4
+    assert answer.excluded[0].reason == "own_sale"
+
+
+async def test_comparables_stand_beside_the_newest_runs_value_in_words(valuing: Office) -> None:
+    job = await value(valuing, scope={"parcel_ids": ["p000012"]}, model="boosting")
+    answer = ComparablesAnswer.model_validate(await ask(valuing, b'{"parcel_id": "p000012"}'))
+    assert answer.latest is not None
+    assert answer.latest.run_id == job["id"]
+    assert round(sum(answer.latest.contributions.values()), 2) == answer.latest.value_usd
+    assert answer.latest.sentences[-1] == f"Together this makes ${round(answer.latest.value_usd):,}."
 
 
 @pytest.mark.parametrize(

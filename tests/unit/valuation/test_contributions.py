@@ -11,33 +11,15 @@ from services.valuation.domain.contributions import itemise, whole_units
 from services.valuation.domain.evidence import Groundwork
 from services.valuation.domain.explanation import explain
 from services.valuation.domain.models import MODELS, FittedModel
-from services.valuation.domain.properties import FloatArray, Properties
+from services.valuation.domain.properties import FloatArray
 from services.valuation.domain.sales import TrainingSales
 from services.valuation.domain.tree_shap import learn_tree_shap
-
-unknown_or = st.none() | st.floats(200.0, 20_000.0)
+from tests.support.strange_properties import changed, strange
 
 
 @pytest.fixture(scope="module")
 def blend(training: TrainingSales) -> FittedModel:
     return MODELS["blend"].fit(training)
-
-
-@st.composite
-def strange(draw: st.DrawFn) -> dict[str, object]:
-    """What a record may say of a property: known, not known, or never heard of."""
-    number = {name: draw(unknown_or) for name in ("land_area_sqft", "year_built", "bedrooms", "bathrooms", "stories")}
-    place = draw(st.none() | st.tuples(st.floats(-125.0, -110.0), st.floats(40.0, 50.0)))
-    text = {name: draw(st.sampled_from(["", "5", "N1", "unheard of"])) for name in ("neighborhood", "building_class")}
-    where = {"longitude": place[0] if place else None, "latitude": place[1] if place else None}
-    return {"living_area_sqft": draw(st.floats(200.0, 50_000.0)), **number, **where, **text}
-
-
-def changed(properties: Properties, row: int, facts: dict[str, object]) -> Properties:
-    subject = properties.take(np.array([row]))
-    for name, value in facts.items():
-        getattr(subject, name)[0] = np.nan if value is None else value
-    return subject
 
 
 @settings(max_examples=25, deadline=None)
