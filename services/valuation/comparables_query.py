@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +15,11 @@ from chassis.errors import NotFoundError, PermanentError
 from chassis.service import Service
 from contracts.api.valuation import ComparablesAnswer, ComparablesQuery, ExplainedValue, ValuationScope
 from services.valuation import queries
-from services.valuation.domain.comparables import fit_comparables
+from services.valuation.domain.comparables import Comparables, fit_comparables
 from services.valuation.domain.contributions import itemise
 from services.valuation.domain.documents import characteristics, comparable_sales
 from services.valuation.domain.equity_comparables import EquityRoll, learn_equity_roll
-from services.valuation.domain.evidence import Groundwork, learn_groundwork, learnable_sales
+from services.valuation.domain.evidence import learn_groundwork, learnable_sales
 from services.valuation.domain.exclusions import exclusions
 from services.valuation.domain.explanation import explain
 from services.valuation.domain.mass import refusal_reasons
@@ -28,7 +28,8 @@ from services.valuation.evidence import Evidence, coded_refusals, read_evidence,
 
 SUBJECT = "query.valuation.comparables.*"
 KEPT_GROUNDWORKS = 8
-Learned = tuple[Groundwork, EquityRoll | None]
+USUAL_COUNT = 5
+Learned = tuple[Comparables, EquityRoll | None]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class _Material:
 
 
 class ComparablesDesk:
-    """Keeps the groundwork of the counties asked about, until their sales or parcels change."""
+    """Keeps what was learned of the counties asked about, until their sales or parcels change."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -116,7 +117,8 @@ def _learn(material: _Material) -> Learned:
     parcels = properties(material.parcels, use_codes=material.codes)
     usable = (parcels.kind == material.kind) & (refusal_reasons(parcels, [material.kind]) == "")
     assessed_usd = material.parcels["total_value_usd"].fill_null(float("nan")).to_numpy()
-    return groundwork, learn_equity_roll(groundwork, parcels.take(usable), assessed_usd[usable])
+    found = fit_comparables(groundwork, USUAL_COUNT)
+    return found, learn_equity_roll(groundwork, parcels.take(usable), assessed_usd[usable])
 
 
 def _explained(value_usd: float, contributions: dict[str, float], run_id: UUID | None = None) -> ExplainedValue:
@@ -125,8 +127,8 @@ def _explained(value_usd: float, contributions: dict[str, float], run_id: UUID |
 
 
 def _grid_of(learned: Learned, subject: Properties, query: ComparablesQuery) -> ComparablesAnswer:
-    groundwork, roll = learned
-    found = fit_comparables(groundwork, query.comparables)
+    candidates, roll = learned
+    found, groundwork = replace(candidates, count=query.comparables), candidates.groundwork
     grid = found.grid(subject)
     beside = comparable_sales(found, subject, grid)[0]
     itemised = itemise(groundwork, {"comparables": found}, np.ones(1), subject, grid.indicated_usd)
