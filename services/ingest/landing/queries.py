@@ -23,6 +23,9 @@ from services.ingest.landing.block import COLUMNS
 SECONDS = 3_600
 """How long one statement over a whole table may take."""
 
+_KEY_BYTES = 128
+"""What a key takes in a hash, long ones among them."""
+
 LINKS = "parcel_id, sale_id, owner_id, lot_id"
 _COMPARED = f"t.key, t.digest, t.image, t.personal, {LINKS}, t.range_number, t.is_filtered"
 _CREATE = """
@@ -69,8 +72,14 @@ async def copy_incoming(connection: Any, csv: bytes) -> None:
         )
 
 
-async def index_incoming(connection: Any) -> None:
-    """Let the planner know what came."""
+async def index_incoming(connection: Any, *, rows: int) -> None:
+    """Let the planner know what came, and give it the room to ask all the keys by a hash.
+
+    A file is one range however long it is; a hash of keys that PostgreSQL finds too large for its `work_mem` it does
+    not make, and compares every key with every other.
+    """
+    kilobytes = 4_096 + rows * _KEY_BYTES // 1_024
+    await connection.execute("SELECT set_config('work_mem', $1, true)", f"{kilobytes}kB")
     await connection.execute("ANALYZE incoming", timeout=SECONDS)
 
 

@@ -174,7 +174,7 @@ class _Finishing:
     async def run(self) -> None:
         rows_read = sum(block.rows_read for block in self.blocks)
         if rows_read >= _ANALYZED_ROWS and not self.staging.is_first:
-            await queries.index_incoming(self.connection)
+            await queries.index_incoming(self.connection, rows=rows_read)
         if not self.arrived.is_log:
             await self._part_repeats()
         if violations := [block.violations for block in self.blocks if block.violations.height]:
