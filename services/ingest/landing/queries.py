@@ -35,7 +35,7 @@ CREATE TEMP TABLE incoming (
 """
 _LANDED = "t.county = $1 AND t.pair = $2 AND t.source_table = $3"
 _STAGED = "s.county = $1 AND s.pair = $2 AND s.source_table = $3 AND s.run_id = $4"
-_NOT_INCOMING = "t.key NOT IN (SELECT i.key FROM incoming i WHERE i.key IS NOT NULL)"
+NOT_INCOMING = "t.key NOT IN (SELECT i.key FROM incoming i WHERE i.key IS NOT NULL)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ async def stage_gone(
     A row that another range has by now was moved, and is not gone.
     """
     await connection.execute(
-        _stage_landed(year_column) + f" AND t.range_number = ANY($8::integer[]) AND {_NOT_INCOMING}"
+        _stage_landed(year_column) + f" AND t.range_number = ANY($8::integer[]) AND {NOT_INCOMING}"
         f" AND NOT EXISTS (SELECT FROM ingest.staged_row s WHERE {_STAGED} AND s.batch < $5 AND s.key = t.key"
         "  AND s.op IN ('c', 'u', 'm') AND s.range_number <> ALL($8::integer[]) OFFSET 0)",
         *place.of_batch,
@@ -332,7 +332,7 @@ async def left_out_keys(connection: Any, place: Place) -> list[str]:
 async def stage_asked_gone(connection: Any, place: Place, *, link: str, values: Sequence[str]) -> None:
     """Stage landed rows of links that were asked for again and did not come, or are left out now."""
     await connection.execute(
-        _stage_landed(None) + f" AND t.{link} = ANY($8::text[]) AND {_NOT_INCOMING}",
+        _stage_landed(None) + f" AND t.{link} = ANY($8::text[]) AND {NOT_INCOMING}",
         *place.of_batch,
         None,
         [],
@@ -490,7 +490,7 @@ async def quarantined_keys(
 async def stage_asked_keys_gone(connection: Any, place: Place, *, keys: Sequence[str]) -> None:
     """Stage landed rows that were asked for by their keys and did not come, or are left out now."""
     await connection.execute(
-        _stage_landed(None) + f" AND t.key = ANY($8::text[]) AND {_NOT_INCOMING}",
+        _stage_landed(None) + f" AND t.key = ANY($8::text[]) AND {NOT_INCOMING}",
         *place.of_batch,
         None,
         [],
