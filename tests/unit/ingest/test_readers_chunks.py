@@ -185,7 +185,7 @@ def test_round_trips_are_limited_by_rows(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(
     ("seconds", "size_bytes", "expected"),
-    [(2.0, 1, 5_000), (1.0, 1, 10_000), (0.01, 1, 20_000), (20.0, 1, 1_000), (0.01, 64 * 1024 * 1024, 2_500)],
+    [(2.0, 1, 5_000), (1.0, 1, 10_000), (0.01, 1, 20_000), (20.0, 1, 1_000), (0.01, 32 * 1024 * 1024, 2_500)],
 )
 def test_a_chunk_aims_at_the_time_and_the_size_allowed(seconds: float, size_bytes: int, expected: int) -> None:
     chunk = ChunkSize(seconds=2, rows=5_000)
