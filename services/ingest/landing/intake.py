@@ -131,6 +131,8 @@ class Intake:
 
     def place(self, staging: TableStage, position: dict[str, Any]) -> None:
         """Find the ranges of new rows that were not read in one; call it once the table is read."""
+        if not staging.batch:
+            return  # nothing of it came
         keys = self.loop.do(self.stage.unplaced(staging))
         if not keys or not any(number != KEYLESS for number in staging.ranges):
             return
