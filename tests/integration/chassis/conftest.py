@@ -7,10 +7,17 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from chassis import telemetry
 from chassis.embedded.nats_server import EmbeddedNats
 from chassis.streams import apply_streams
 from tests.support.jobs import Office
 from tests.support.servers import nats_server as new_nats_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traced() -> None:
+    """As in a service: without a provider no trace id is made."""
+    telemetry.configure("terrafusion-tests")
 
 
 @pytest.fixture(scope="module")
