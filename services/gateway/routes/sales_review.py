@@ -17,10 +17,10 @@ from services.gateway.access import CurrentCaller, require
 from services.gateway.answers import answer
 from services.gateway.domain import cursors
 from services.gateway.domain.permissions import ask
+from services.gateway.readable import position, readable_county
 from services.gateway.routes.runs import IdempotencyKey, run_request
 from services.gateway.state import gateway_of
 from services.gateway.submission import is_known, submit
-from services.gateway.valuation_access import position, valuation_county
 
 router = APIRouter(prefix="/api/v1/sales", tags=["sales"])
 _RunRequest = run_request(JobKind.VALUATION)
@@ -31,7 +31,7 @@ _DECISION = ("decision", "reason", "decided_by", "decided_at", "is_current")
 async def review(request: Request, caller: CurrentCaller, query: Annotated[SalesReviewQuery, Query()]) -> Response:
     """What a `review_sales` job found odd about each, the figures that explain it, and what a person said."""
     gateway = gateway_of(request)
-    county = valuation_county(gateway, caller, query.county)
+    county = readable_county(gateway, caller, query.county, kind=JobKind.VALUATION)
     after = _place(query.cursor)
     async with gateway.database.read(county) as connection:
         rows = await sales_queries.list_reviewed(connection, county, query, after=after)

@@ -19,10 +19,10 @@ from services.gateway.access import CurrentCaller
 from services.gateway.answers import answer
 from services.gateway.domain.permissions import EVERY_COUNTY
 from services.gateway.pairs import configured_pairs
+from services.gateway.readable import readable_county
 from services.gateway.routes.runs import IdempotencyKey, run_request
 from services.gateway.state import Gateway, gateway_of
 from services.gateway.submission import submit
-from services.gateway.sync_access import sync_county
 
 router = APIRouter(prefix="/api", tags=["sync"])
 _SyncRunRequest = run_request(JobKind.SYNC)
@@ -43,7 +43,7 @@ async def pairs(
 ) -> Response:
     """What is synchronised with what, how far that has come, and what waits for a person."""
     gateway = gateway_of(request)
-    chosen = sync_county(gateway, caller, county)
+    chosen = readable_county(gateway, caller, county, kind=JobKind.SYNC)
     async with gateway.database.read(chosen) as connection:
         rows = await sync_queries.list_pairs(connection, chosen)
         runs = {
@@ -81,7 +81,7 @@ async def _configured(gateway: Gateway, county: str) -> dict[tuple[str, str], Sy
 async def operations(request: Request, caller: CurrentCaller, query: Annotated[OperationsQuery, Query()]) -> Response:
     """The newest runs with their counts."""
     gateway = gateway_of(request)
-    county = sync_county(gateway, caller, query.county)
+    county = readable_county(gateway, caller, query.county, kind=JobKind.SYNC)
     async with gateway.database.read(county) as connection:
         rows = await record_queries.list_sync_operations(connection, county, pair=query.pair, limit=query.limit)
     return answer(Page[SyncOperation](items=[SyncOperation.model_validate(dict(row)) for row in rows]))

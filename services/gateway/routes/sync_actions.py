@@ -17,10 +17,10 @@ from contracts.subjects import JobKind
 from services.gateway import sync_queries
 from services.gateway.access import CurrentCaller
 from services.gateway.domain.permissions import Caller
+from services.gateway.readable import find_readable
 from services.gateway.routes.runs import IdempotencyKey, run_request
 from services.gateway.state import gateway_of
 from services.gateway.submission import is_known, submit
-from services.gateway.sync_access import find_synchronized
 
 router = APIRouter(prefix="/api/v1/sync", tags=["sync"])
 _SyncRunRequest = run_request(JobKind.SYNC)
@@ -68,8 +68,8 @@ async def undo(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Restore what an operation changed from its before-images, with compensating events."""
-    row = await find_synchronized(
-        gateway_of(request), caller, operation_id, what="operation", find=sync_queries.read_operation
+    row = await find_readable(
+        gateway_of(request), caller, operation_id, kind=JobKind.SYNC, what="operation", find=sync_queries.read_operation
     )
     if not await is_known(gateway_of(request), caller, row["county"], key=idempotency_key):
         _require_undoable(row)
@@ -86,8 +86,8 @@ async def resolve(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Let the value of one of the systems stand."""
-    row = await find_synchronized(
-        gateway_of(request), caller, conflict_id, what="conflict", find=sync_queries.read_conflict
+    row = await find_readable(
+        gateway_of(request), caller, conflict_id, kind=JobKind.SYNC, what="conflict", find=sync_queries.read_conflict
     )
     is_new = not await is_known(gateway_of(request), caller, row["county"], key=idempotency_key)
     if is_new and row["status"] != "open":
@@ -108,8 +108,8 @@ async def _decide(
     mode: Literal["approve", "reject"],
     key: str | None,
 ) -> Response:
-    row = await find_synchronized(
-        gateway_of(request), caller, approval_id, what="approval", find=sync_queries.read_approval
+    row = await find_readable(
+        gateway_of(request), caller, approval_id, kind=JobKind.SYNC, what="approval", find=sync_queries.read_approval
     )
     is_new = not await is_known(gateway_of(request), caller, row["county"], key=key)
     if is_new and row["status"] != "pending":

@@ -28,15 +28,15 @@ from contracts.api.sync_state import (
     SyncTable,
 )
 from contracts.events.ingest import MASK
-from contracts.subjects import COUNTY_PATTERN
+from contracts.subjects import COUNTY_PATTERN, JobKind
 from services.gateway import sync_queries
 from services.gateway.access import CurrentCaller
 from services.gateway.answers import answer
 from services.gateway.domain import cursors
 from services.gateway.domain.permissions import EVERY_COUNTY, PII_READ, Caller
 from services.gateway.pairs import require_pair
+from services.gateway.readable import find_readable, readable_county
 from services.gateway.state import Gateway, gateway_of
-from services.gateway.sync_access import find_synchronized, sync_county
 from services.gateway.sync_queries import Listing
 
 router = APIRouter(prefix="/api/v1/sync", tags=["sync"])
@@ -53,7 +53,7 @@ _FROM_TEXT: dict[str, Callable[[str], Any]] = {
 async def tables(request: Request, caller: CurrentCaller, pair: str, county: CountyName = None) -> Response:
     """Each table with its reader, how far it has come, why it is stopped, and what its reader cannot see."""
     gateway = gateway_of(request)
-    chosen = sync_county(gateway, caller, county)
+    chosen = readable_county(gateway, caller, county, kind=JobKind.SYNC)
     async with gateway.database.read(chosen) as connection:
         rows = await sync_queries.list_tables(connection, chosen, pair=pair)
     if not rows and chosen != EVERY_COUNTY:
@@ -78,8 +78,13 @@ async def certificates(
 @router.get("/certificates/{certificate_id}", response_model=SyncCertificate, summary="One certificate, as a file")
 async def certificate(request: Request, caller: CurrentCaller, certificate_id: UUID) -> Response:
     """The signed document."""
-    row = await find_synchronized(
-        gateway_of(request), caller, certificate_id, what="certificate", find=sync_queries.read_certificate
+    row = await find_readable(
+        gateway_of(request),
+        caller,
+        certificate_id,
+        kind=JobKind.SYNC,
+        what="certificate",
+        find=sync_queries.read_certificate,
     )
     name = f"{row['pair']}-{row['sequence']}-certificate.json"
     return answer(SyncCertificate(**row), headers={"Content-Disposition": f'attachment; filename="{name}"'})
@@ -123,7 +128,7 @@ async def _page(
     *,
     show: Any = None,
 ) -> Response:
-    county = sync_county(gateway, caller, query.county)
+    county = readable_county(gateway, caller, query.county, kind=JobKind.SYNC)
     filters = query.model_dump(exclude={"county", "limit", "cursor"})
     filters["source_table"] = filters.pop("table", None)
     after = _position(listing, query.cursor)

@@ -31,14 +31,15 @@ from contracts.api.valuation_runs import (
     ValuationRunDetail,
     ValueOverride,
 )
+from contracts.subjects import JobKind
 from services.gateway import valuation_queries
 from services.gateway.access import CurrentCaller
 from services.gateway.answers import answer
 from services.gateway.bus_queries import ask
 from services.gateway.domain import cursors
 from services.gateway.domain.permissions import Caller
+from services.gateway.readable import find_readable, position, readable_county
 from services.gateway.state import Gateway, gateway_of
-from services.gateway.valuation_access import find_valued, position, valuation_county
 
 router = APIRouter(prefix="/api/v1/valuation", tags=["valuation"])
 _STATUSES: tuple[PostedStatus, ...] = ("pending", "matched", "different", "missing")
@@ -48,7 +49,7 @@ _STATUSES: tuple[PostedStatus, ...] = ("pending", "matched", "different", "missi
 async def runs(request: Request, caller: CurrentCaller, query: Annotated[RunsQuery, Query()]) -> Response:
     """Each with its stamps: by whom, from which data, by which code."""
     gateway = gateway_of(request)
-    county = valuation_county(gateway, caller, query.county)
+    county = readable_county(gateway, caller, query.county, kind=JobKind.VALUATION)
     after = _moment(query.cursor)
     async with gateway.database.read(county) as connection:
         rows = await valuation_queries.list_runs(connection, county, query, after=after)
@@ -153,7 +154,7 @@ async def posted(
 async def overrides(request: Request, caller: CurrentCaller, query: Annotated[OverridesQuery, Query()]) -> Response:
     """Each with its reason, beside what the model said then; withdrawn ones stay listed."""
     gateway = gateway_of(request)
-    county = valuation_county(gateway, caller, query.county)
+    county = readable_county(gateway, caller, query.county, kind=JobKind.VALUATION)
     after = _moment(query.cursor)
     async with gateway.database.read(county) as connection:
         rows = await valuation_queries.list_overrides(connection, county, query, after=after)
@@ -174,7 +175,9 @@ async def find_run(gateway: Gateway, caller: Caller, run_id: UUID) -> asyncpg.Re
     Raises:
         NotFoundError: `run_not_found`.
     """
-    return await find_valued(gateway, caller, run_id, what="run", find=valuation_queries.read_run)
+    return await find_readable(
+        gateway, caller, run_id, kind=JobKind.VALUATION, what="run", find=valuation_queries.read_run
+    )
 
 
 async def find_override(gateway: Gateway, caller: Caller, override_id: UUID) -> asyncpg.Record:
@@ -183,7 +186,9 @@ async def find_override(gateway: Gateway, caller: Caller, override_id: UUID) -> 
     Raises:
         NotFoundError: `override_not_found`.
     """
-    return await find_valued(gateway, caller, override_id, what="override", find=valuation_queries.read_override)
+    return await find_readable(
+        gateway, caller, override_id, kind=JobKind.VALUATION, what="override", find=valuation_queries.read_override
+    )
 
 
 def posting_of(row: asyncpg.Record) -> Posting:

@@ -1,4 +1,4 @@
-"""Whose valuations a request may see, and decide about."""
+"""What of a kind of job a request may see: in which counties, which row by its id, from which place of a list."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from services.gateway.state import Gateway
 Find = Callable[[Any, Sequence[str], UUID], Awaitable[asyncpg.Record | None]]
 
 
-def valuation_county(gateway: Gateway, caller: Caller, county: str | None) -> str:
+def readable_county(gateway: Gateway, caller: Caller, county: str | None, *, kind: JobKind) -> str:
     """One county; all of them only for whom every county is open and who names none.
 
     Raises:
@@ -26,11 +26,13 @@ def valuation_county(gateway: Gateway, caller: Caller, county: str | None) -> st
     """
     if county is None and visible_counties(caller) == [EVERY_COUNTY]:
         return EVERY_COUNTY
-    return choose_county(gateway, caller, county, permission=read(JobKind.VALUATION))
+    return choose_county(gateway, caller, county, permission=read(kind))
 
 
-async def find_valued(gateway: Gateway, caller: Caller, row_id: UUID, *, what: str, find: Find) -> asyncpg.Record:
-    """A run or an override by its id, in a county that the caller may see; one of another county is not there at all.
+async def find_readable(
+    gateway: Gateway, caller: Caller, row_id: UUID, *, kind: JobKind, what: str, find: Find
+) -> asyncpg.Record:
+    """What only its id names, in a county that the caller may see; one of another county is not there at all.
 
     Raises:
         NotFoundError: `<what>_not_found`.
@@ -41,7 +43,7 @@ async def find_valued(gateway: Gateway, caller: Caller, row_id: UUID, *, what: s
         async with gateway.database.read(county) as connection:
             row = await find(connection, counties, row_id)
         if row is not None:
-            require(gateway, caller, row["county"], permission=read(JobKind.VALUATION))
+            require(gateway, caller, row["county"], permission=read(kind))
             return row
     raise NotFoundError(f"{what}_not_found", f"there is no {what} {row_id}")
 
