@@ -154,6 +154,7 @@ class Service:
             self.deliveries.jetstream = client.jetstream()
             async with self.database.pool.acquire() as connection:
                 await require_current(connection)
+            await self._require_consumers()
             log.info("service started")
             yield
             await self._stop()
@@ -169,8 +170,7 @@ class Service:
 
     async def _health(self, scope: dict[str, Any]) -> AsgiResponse:
         """The process lives and its durable consumers exist: a deleted one leaves a worker that hears nothing."""
-        missing = [durable for durable in self.consumers if not await self._consumer_exists(durable)]
-        if missing:
+        if missing := await self._missing_consumers():
             return AsgiResponse(f"consumers missing: {missing}".encode(), 503)
         return AsgiResponse(b'{"status":"ok"}', 200, {"content-type": "application/json"})
 
@@ -183,6 +183,18 @@ class Service:
         except Exception:  # noqa: BLE001 whatever keeps the database from answering
             connected = False
         return AsgiResponse(b"", 204 if connected else 503)
+
+    async def _require_consumers(self) -> None:
+        """Start only beside what is declared: subscribing makes a consumer that is not there, by the client's defaults.
+
+        Raises:
+            PermanentError: `consumer_missing`.
+        """
+        if missing := await self._missing_consumers():
+            raise PermanentError("consumer_missing", f"the bus has no consumer {missing}: run `terrafusion migrate`")
+
+    async def _missing_consumers(self) -> list[str]:
+        return [durable for durable in self.consumers if not await self._consumer_exists(durable)]
 
     async def _consumer_exists(self, durable: str) -> bool:
         if self.client is None:

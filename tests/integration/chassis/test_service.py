@@ -6,7 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
+from faststream import ContextRepo
 from faststream.asgi import AsgiFastStream
+from nats.js.errors import NotFoundError
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -14,6 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from pydantic import BaseModel
 
 from chassis import telemetry
+from chassis.errors import PermanentError
 from chassis.jobs import JobRouter, RunningJob
 from chassis.service import Service
 from chassis.streams import consumer_config, definition
@@ -71,6 +75,20 @@ async def test_a_deleted_consumer_shows_and_work_goes_on_once_it_is_back(office:
         await office.jetstream.add_consumer("JOBS", consumer_config(wanted, timedelta(seconds=2)))
         assert (await office.ended(job_id))["status"] == "succeeded"
         assert (await get(app, "/health")).status_code == 200
+
+
+async def test_a_service_does_not_start_without_its_consumer_and_makes_none(office: Office, storage_url: str) -> None:
+    await office.jetstream.delete_consumer("JOBS", "market")
+    try:
+        service = Service("market", router=router, settings=settings_for(office, storage_url))
+        with pytest.raises(PermanentError, match="terrafusion migrate"):
+            async with service.lifespan(ContextRepo()):
+                pass
+        with pytest.raises(NotFoundError):
+            await office.jetstream.consumer_info("JOBS", "market")
+    finally:
+        (wanted,) = [c for c in definition()["consumers"] if c["durable"] == "market"]
+        await office.jetstream.add_consumer("JOBS", consumer_config(wanted, timedelta(seconds=2)))
 
 
 async def test_a_worker_that_shuts_down_hands_its_job_back(office: Office, storage_url: str) -> None:
