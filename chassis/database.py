@@ -5,9 +5,11 @@ Statements are plain SQL over asyncpg; `docs/decisions/0003-sql-over-asyncpg.md`
 
 import functools
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -29,8 +31,9 @@ if TYPE_CHECKING:  # generic for the type checker only
 else:
     Connection = asyncpg.Connection
 _COUNTY = re.compile(COUNTY_PATTERN)
-IDLE_IN_TRANSACTION, LONGEST_IDLE = "idle_in_transaction_session_timeout", "15min"
+LONGEST_SILENCE = timedelta(minutes=15)
 _TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK")
+log = logging.getLogger(__name__)
 tracer = trace.get_tracer("terrafusion.sql")
 
 
@@ -107,12 +110,14 @@ class Database:
         service: str,
         pool_size: int = 8,
         publisher: Publisher | None = None,
+        transaction_silence: timedelta = LONGEST_SILENCE,
     ) -> None:
         self.url = asyncpg_url(url)
         self.service = service
         self.role = f"terrafusion_{service}"
         self.pool_size = pool_size
         self.publisher = publisher
+        self.transaction_silence = transaction_silence
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def open(self) -> None:
@@ -128,9 +133,22 @@ class Database:
         )
 
     def _server_settings(self) -> dict[str, str]:
-        """A process that stands still with an open transaction must not keep its locks; the URL may say otherwise."""
-        settings = {"role": self.role, "application_name": f"terrafusion {self.service}"}
-        return settings if IDLE_IN_TRANSACTION in self.url else settings | {IDLE_IN_TRANSACTION: LONGEST_IDLE}
+        """A process that stands still between two statements of a transaction must not keep its locks."""
+        return {
+            "role": self.role,
+            "application_name": f"terrafusion {self.service}",
+            "idle_in_transaction_session_timeout": str(round(self.transaction_silence.total_seconds() * 1000)),
+        }
+
+    async def end_silent(self) -> None:
+        """End sessions of processes that stand still in the middle of a statement, which no timeout of the server sees.
+
+        A client that stops between parsing and executing, or within a COPY, leaves its session "active" for ever.
+        """
+        async with self.pool.acquire() as connection, connection.transaction():
+            ended = await queries.end_silent_sessions(connection, silence=self.transaction_silence)
+        if ended:
+            log.warning("ended sessions that stood still within a statement", extra={"sessions": ended})
 
     async def close(self) -> None:
         """Give the connections back."""

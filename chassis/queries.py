@@ -317,3 +317,18 @@ async def restart_job(connection: Any, county: str, job_id: UUID) -> Row | None:
         county,
         job_id,
     )
+
+
+async def end_silent_sessions(connection: Any, *, silence: timedelta) -> list[str]:
+    """End sessions of this login whose statement has waited for its client so long; says whose they were.
+
+    Only a login's own sessions are seen and ended, so the service's role is left for this transaction.
+    """
+    await connection.execute("SET LOCAL ROLE NONE")
+    rows = await connection.fetch(
+        "SELECT application_name, pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE usename = current_user AND datname = current_database() AND application_name LIKE 'terrafusion %'"
+        " AND state = 'active' AND wait_event IN ('ClientRead', 'ClientWrite') AND state_change < now() - $1::interval",
+        silence,
+    )
+    return [row["application_name"] for row in rows]

@@ -19,7 +19,8 @@ from chassis import logs, telemetry
 from chassis.bus import JOBS_STREAM, Sender, build_broker, connect
 from chassis.database import Database
 from chassis.errors import PermanentError
-from chassis.jobs import JobDefinition, JobRouter, Tools
+from chassis.jobs import JobDefinition, JobRouter, Tools, cancel_and_wait
+from chassis.loops import every
 from chassis.middleware import Deliveries
 from chassis.migrations import require_current
 from chassis.relay import Publisher
@@ -84,6 +85,7 @@ class Service:
             settings.operational_db_url.get_secret_value(),
             service=name,
             pool_size=settings.database_pool_size,
+            transaction_silence=settings.transaction_silence,
         )
         self.tools = Tools(self.database, Storage(settings.storage_url), settings.counties_dir, name)
         for definition in router.definitions:
@@ -217,9 +219,11 @@ async def running_bus(settings: ServiceSettings, name: str, database: Database) 
     publisher = Publisher(Sender(client), database)
     database.publisher = publisher
     publisher.start()
+    watch = asyncio.create_task(every(settings.transaction_silence / 4, database.end_silent))
     try:
         yield client
     finally:
+        await cancel_and_wait(watch)
         await publisher.stop()
         await database.close()
         with contextlib.suppress(Exception):

@@ -34,6 +34,11 @@ class ServiceSettings(BaseSettings):
     job_retry_delay: timedelta = Field(
         default=timedelta(seconds=2), title="wait before the second start; doubles with every further one"
     )
+    transaction_silence: timedelta = Field(
+        default=timedelta(minutes=15),
+        gt=timedelta(0),
+        title="time that a process may stand still within a transaction before it loses it, and its locks",
+    )
     shutdown_wait: timedelta = Field(default=timedelta(seconds=15), title="time that running jobs get to end")
 
 

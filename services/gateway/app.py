@@ -97,7 +97,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     logs.configure("gateway", level=settings.log_level)
     provider = telemetry.configure("terrafusion-gateway")
     database = Database(
-        settings.operational_db_url.get_secret_value(), service="gateway", pool_size=settings.database_pool_size
+        settings.operational_db_url.get_secret_value(),
+        service="gateway",
+        pool_size=settings.database_pool_size,
+        transaction_silence=settings.transaction_silence,
     )
     async with running_bus(settings, "gateway", database) as client:
         async with database.pool.acquire() as connection:

@@ -33,8 +33,8 @@ from tests.support.processes import REPOSITORY, is_gone, wait_until
 from tests.support.servers import server_folder
 
 ENDED = ("succeeded", "failed", "cancelled")
-#: a worker with an open transaction that stands still loses it after so many milliseconds
-IDLE_MILLISECONDS = 1_000
+#: a worker that stands still within a transaction loses it after so long, where some worker is to stand still
+TRANSACTION_SILENCE = "PT1S"
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,9 @@ class IngestPlatform:
         assert self.nursery.stdin is not None
         assert self.nursery.stdout is not None
         source = {key: value for key, value in os.environ.items() if key.startswith("TERRAFUSION_SOURCE_")}
-        environment = self.environment | source | self.more
         if point is not None and point.signal == "SIGSTOP":
-            url = environment["TERRAFUSION_OPERATIONAL_DB_URL"]
-            mark = "&" if "?" in url else "?"
-            environment["TERRAFUSION_OPERATIONAL_DB_URL"] = (
-                f"{url}{mark}idle_in_transaction_session_timeout={IDLE_MILLISECONDS}"
-            )
+            self.more["TERRAFUSION_TRANSACTION_SILENCE"] = TRANSACTION_SILENCE
+        environment = self.environment | source | self.more
         asked = {
             "environment": environment,
             "log": str(self.folder / f"{name}.log"),
