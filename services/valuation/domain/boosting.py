@@ -64,8 +64,14 @@ class Boosting:
 
     def added_by_trees(self, properties: Properties) -> dict[str, FloatArray]:
         """What the trees add to the log value, by line of the grid; besides these they add a constant."""
-        if self._tree_shap is None:
-            return {}
+        return {} if self._tree_shap is None else self._added(properties)
+
+    @cached_property
+    def _added(self) -> Remembered[dict[str, FloatArray]]:
+        return Remembered(self._explain)
+
+    def _explain(self, properties: Properties) -> dict[str, FloatArray]:
+        assert self._tree_shap is not None
         return dict(zip(self._tree_shap.groups, self._tree_shap.explain(self._described(properties)).T, strict=True))
 
     def _compute_log_parts(self, properties: Properties) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -12,6 +12,7 @@ sale that needs little adjustment is a good one.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -21,6 +22,7 @@ from services.valuation.domain.evidence import Groundwork
 from services.valuation.domain.grid import Grid, adjust
 from services.valuation.domain.hedonic import LOCATION
 from services.valuation.domain.properties import FloatArray, IntArray, Properties
+from services.valuation.domain.remembered import Remembered
 from services.valuation.domain.sales import TrainingSales
 
 TIME = "time"
@@ -68,6 +70,13 @@ class Comparables:
 
     def grid(self, subjects: Properties) -> Grid:
         """The `count` most comparable sales of other parcels beside each subject, best first."""
+        return self._gridded(subjects)
+
+    @cached_property
+    def _gridded(self) -> Remembered[Grid]:
+        return Remembered(self._grid)
+
+    def _grid(self, subjects: Properties) -> Grid:
         parts = log_parts(self.groundwork, subjects, self.boosting)
         ground = ground_of(self.groundwork, subjects)
         space = _space(ground, parts * emphasis_of(self.groundwork, self.lines), np.zeros(len(subjects)))

@@ -6,12 +6,14 @@ Huber weights bound what one wrong price can do.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from services.valuation.domain.encoding import Encoding, learn_encoding
 from services.valuation.domain.location import Plane, learn_plane
 from services.valuation.domain.properties import FloatArray, IntArray, Properties, TextArray
+from services.valuation.domain.remembered import Remembered
 from services.valuation.domain.sales import TrainingSales
 
 NEIGHBORHOOD_SHRINKAGE = 5.0
@@ -45,6 +47,13 @@ class Hedonic:
 
     def contributions(self, properties: Properties) -> dict[str, FloatArray]:
         """Log value by group of characteristics, and by location; with the intercept they add up to it."""
+        return dict(self._contributions(properties))
+
+    @cached_property
+    def _contributions(self) -> Remembered[dict[str, FloatArray]]:
+        return Remembered(self._contribute)
+
+    def _contribute(self, properties: Properties) -> dict[str, FloatArray]:
         matrix = self.encoding.matrix(properties)
         weighted = matrix * self.coefficients[: matrix.shape[1]]
         groups = np.array([term.group for term in self.encoding.terms])

@@ -8,6 +8,7 @@ from services.valuation.domain.properties import FloatArray, IntArray
 
 ALIKE_SHARE = 0.65
 LIKENESS_OF_THE_NEAR = 0.15  # how much likeness counts among the near
+LEAF = 64  # sales that are compared one by one: in so many dimensions a finer tree is slower
 
 
 class Neighborhood:
@@ -16,8 +17,8 @@ class Neighborhood:
     def __init__(self, kernel: Kernel, coordinates: FloatArray) -> None:
         self.kernel = kernel
         self.count = len(coordinates)
-        self.alike = cKDTree(self._alike(coordinates))
-        self.near = cKDTree(self._near(coordinates))
+        self.alike = cKDTree(self._alike(coordinates), leafsize=LEAF)
+        self.near = cKDTree(self._near(coordinates), leafsize=LEAF)
 
     def _alike(self, coordinates: FloatArray) -> FloatArray:
         return coordinates * self.kernel.rates

@@ -1,5 +1,6 @@
 """Remembers the last answer, since several models ask the same of the same properties one after another."""
 
+import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -11,18 +12,19 @@ Answer = TypeVar("Answer")
 class Remembered(Generic[Answer]):
     """A function of properties that is not computed again for the very object that it was asked about last.
 
-    Safe among threads: question and answer are put in place together. Nobody may change a column in place.
+    Each thread has its own last one, so that threads at different batches do not make each other forget. Nobody
+    may change an answer in place.
     """
 
     def __init__(self, compute: Callable[[Properties], Answer]) -> None:
         self._compute = compute
-        self._last: tuple[Properties, Answer] | None = None
+        self._of_thread = threading.local()
 
     def __call__(self, properties: Properties) -> Answer:
         """The answer for these properties."""
-        last = self._last
+        last: tuple[Properties, Answer] | None = getattr(self._of_thread, "last", None)
         if last is not None and last[0] is properties:
             return last[1]
         answer = self._compute(properties)
-        self._last = (properties, answer)
+        self._of_thread.last = (properties, answer)
         return answer
