@@ -14,6 +14,7 @@ BENCHMARKS = (
     ["idle_tables"],
     ["commit_to_nats"],
     ["sync_memory"],
+    ["noise_floor", "--models", "blend"],
 )
 
 

@@ -1,4 +1,4 @@
-"""The sales of a synthetic world as a market study reads them, without a database between."""
+"""The sales of a synthetic world as a market study or a model reads them, without a database between."""
 
 from dataclasses import dataclass
 
@@ -26,43 +26,24 @@ class SyntheticMarket:
 
 def synthetic_market(world: World) -> SyntheticMarket:
     """Every transfer that is a sale, with what was sold, and the parcels counted."""
-    lots, buildings, sold = world.lots, world.buildings, world.sales
-    parcel = sold.first_parcel
-    to_degrees = Transformer.from_crs(SRID, 4326, always_xy=True)
-    centre_ft = lots.corners_ft.mean(axis=1)
-    longitude, latitude = to_degrees.transform(centre_ft[:, 0], centre_ft[:, 1])
-    improved = buildings.is_improved
-    place = world.neighborhood_codes[lots.neighborhood]
-    use = np.array([USE_CODES[Use(kind)] for kind in Use])[buildings.use]
-
-    def of_house(values: np.ndarray) -> np.ndarray:
-        return np.where(improved, values, np.nan)[parcel]
-
+    sold = world.sales
+    every = characteristics(world)
     start = np.datetime64(f"{world.tax_year}-01-01", "D")
-    sales = pl.DataFrame(
-        {
-            "sale_id": [f"s{number:06d}" for number in range(len(parcel))],
-            "parcel_id": world.prop_id[parcel].astype(str),
-            "sale_date": start + sold.day.astype("timedelta64[D]"),
-            "sale_price_usd": sold.price_usd.astype(float),
-            "is_qualified": sold.validity == Validity.VALID,
-            "parcel_count": sold.parcel_count,
-            "use_code": use[parcel],
-            "neighborhood": place[parcel],
-            "building_class": np.array(QUALITY_CODES)[buildings.quality[parcel]],
-            "condition": np.array(CONDITION_CODES)[buildings.condition[parcel]],
-            "living_area_sqft": np.where(improved[parcel], sold.sold_living_area_sqft, np.nan),
-            "land_area_sqft": lots.area_sqft[parcel],
-            "year_built": of_house(buildings.year_built.astype(float)),
-            "bedrooms": of_house(buildings.bedrooms.astype(float)),
-            "bathrooms": of_house(buildings.full_baths + buildings.half_baths / 2),
-            "stories": of_house(1.0 + (buildings.upper_area_sqft > 0)),
-            "assessed_value_usd": world.current.total_usd[parcel].astype(float),
-            "longitude": longitude[parcel],
-            "latitude": latitude[parcel],
-        }
-    ).filter(pl.Series(sold.validity != Validity.NO_SALE))
-    every = pl.DataFrame({"use_code": use, "neighborhood": place, "longitude": longitude, "latitude": latitude})
+    sales = (
+        every[sold.first_parcel]
+        .with_columns(
+            sale_id=pl.Series([f"s{number:06d}" for number in range(len(sold.day))]),
+            sale_date=pl.Series(start + sold.day.astype("timedelta64[D]")),
+            sale_price_usd=pl.Series(sold.price_usd.astype(float)),
+            is_qualified=pl.Series(sold.validity == Validity.VALID),
+            parcel_count=pl.Series(sold.parcel_count),
+            living_area_sqft=pl.when(pl.col("living_area_sqft").is_not_nan())
+            .then(pl.Series(sold.sold_living_area_sqft))
+            .otherwise(float("nan")),
+            assessed_value_usd=pl.Series(world.current.total_usd[sold.first_parcel].astype(float)),
+        )
+        .filter(pl.Series(sold.validity != Validity.NO_SALE))
+    )
     counted = every.group_by("use_code", "neighborhood").agg(
         parcels=pl.len().cast(pl.Int64),
         located=pl.len().cast(pl.Int64),
@@ -70,3 +51,35 @@ def synthetic_market(world: World) -> SyntheticMarket:
         latitude=pl.col("latitude").mean(),
     )
     return SyntheticMarket(sales, counted.select(*PARCEL_SCHEMA).sort("use_code", "neighborhood"))
+
+
+def characteristics(world: World) -> pl.DataFrame:
+    """What the platform knows of every parcel, in the order of the world's; NaN where nothing is noted."""
+    lots, buildings = world.lots, world.buildings
+    to_degrees = Transformer.from_crs(SRID, 4326, always_xy=True)
+    centre_ft = lots.corners_ft.mean(axis=1)
+    longitude, latitude = to_degrees.transform(centre_ft[:, 0], centre_ft[:, 1])
+
+    def of_house(values: np.ndarray) -> np.ndarray:
+        return np.where(buildings.is_improved, values, np.nan)
+
+    return pl.DataFrame(
+        {
+            "parcel_id": world.prop_id[: world.parcels].astype(str),
+            "use_code": np.array([USE_CODES[Use(kind)] for kind in Use])[buildings.use],
+            "neighborhood": world.neighborhood_codes[lots.neighborhood],
+            "building_class": np.array(QUALITY_CODES)[buildings.quality],
+            "condition": np.array(CONDITION_CODES)[buildings.condition],
+            "living_area_sqft": of_house(buildings.living_area_sqft),
+            "land_area_sqft": lots.area_sqft,
+            "year_built": of_house(buildings.year_built.astype(float)),
+            "effective_year_built": of_house(buildings.effective_year_built.astype(float)),
+            "bedrooms": of_house(buildings.bedrooms.astype(float)),
+            "bathrooms": of_house(buildings.full_baths + buildings.half_baths / 2),
+            "stories": of_house(1.0 + (buildings.upper_area_sqft > 0)),
+            "garage_area_sqft": np.where(buildings.garage_sqft > 0, buildings.garage_sqft, np.nan),
+            "fireplaces": np.where(buildings.fireplaces > 0, buildings.fireplaces.astype(float), np.nan),
+            "longitude": longitude,
+            "latitude": latitude,
+        }
+    )
