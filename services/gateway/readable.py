@@ -1,4 +1,4 @@
-"""What of a kind of job a request may see: in which counties, which row by its id, from which place of a list."""
+"""What of a kind of job a request may see: in which counties, and which row by its id."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -7,18 +7,19 @@ from uuid import UUID
 import asyncpg
 
 from chassis.counties import county_names
-from chassis.errors import NotFoundError, PermanentError
+from chassis.errors import NotFoundError
 from contracts.subjects import JobKind
 from services.gateway.access import choose_county, require, visible_counties
-from services.gateway.domain import cursors
 from services.gateway.domain.permissions import EVERY_COUNTY, Caller, read
 from services.gateway.state import Gateway
 
 Find = Callable[[Any, Sequence[str], UUID], Awaitable[asyncpg.Record | None]]
 
 
-def readable_county(gateway: Gateway, caller: Caller, county: str | None, *, kind: JobKind) -> str:
+def readable_county(gateway: Gateway, caller: Caller, county: str | None, *, kind: JobKind | None = None) -> str:
     """One county; all of them only for whom every county is open and who names none.
+
+    Without a kind the list's own rows decide what the caller may see of them.
 
     Raises:
         ForbiddenError: `county_forbidden` or `permission_denied`.
@@ -26,7 +27,7 @@ def readable_county(gateway: Gateway, caller: Caller, county: str | None, *, kin
     """
     if county is None and visible_counties(caller) == [EVERY_COUNTY]:
         return EVERY_COUNTY
-    return choose_county(gateway, caller, county, permission=read(kind))
+    return choose_county(gateway, caller, county, permission=read(kind) if kind else None)
 
 
 async def find_readable(
@@ -46,15 +47,3 @@ async def find_readable(
             require(gateway, caller, row["county"], permission=read(kind))
             return row
     raise NotFoundError(f"{what}_not_found", f"there is no {what} {row_id}")
-
-
-def position(cursor: str | None, *, parts: int) -> list[str] | None:
-    """The place that a cursor stands for.
-
-    Raises:
-        PermanentError: `cursor_invalid`.
-    """
-    try:
-        return cursors.decode(cursor, parts=parts) if cursor is not None else None
-    except ValueError as error:
-        raise PermanentError("cursor_invalid", "the cursor is not one of this list") from error

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from chassis import queries as chassis_queries
-from chassis.errors import ConflictError, PermanentError
+from chassis.errors import ConflictError
 from chassis.requests import job_requested
 from contracts.api.base import Page
 from contracts.api.job_lists import JobsQuery
@@ -16,12 +16,13 @@ from contracts.api.jobs import Job, JobResult, JobStatus
 from contracts.events.jobs import JobCancelled, JobCancelRequested
 from contracts.subjects import JobKind
 from services.gateway import queries
-from services.gateway.access import CurrentCaller, choose_county, visible_counties
+from services.gateway.access import CurrentCaller
 from services.gateway.answers import answer, job_answer
-from services.gateway.domain import cursors
-from services.gateway.domain.permissions import EVERY_COUNTY, Caller, read
+from services.gateway.domain.permissions import Caller, read
 from services.gateway.found_jobs import find_job, find_job_to_change, result_of
-from services.gateway.state import Gateway, gateway_of
+from services.gateway.paging import cut, moment, position
+from services.gateway.readable import readable_county
+from services.gateway.state import gateway_of
 
 router = APIRouter(prefix="/api/v1", tags=["jobs"])
 
@@ -30,8 +31,8 @@ router = APIRouter(prefix="/api/v1", tags=["jobs"])
 async def list_jobs(request: Request, caller: CurrentCaller, query: Annotated[JobsQuery, Query()]) -> Response:
     """The jobs that the caller may see, page by page."""
     gateway = gateway_of(request)
-    county = _county(gateway, caller, query.county)
-    after = _position(query.cursor)
+    county = readable_county(gateway, caller, query.county)
+    after = position(query.cursor, moment, UUID)
     async with gateway.database.read(county) as connection:
         rows = await queries.list_jobs(
             connection,
@@ -41,31 +42,13 @@ async def list_jobs(request: Request, caller: CurrentCaller, query: Annotated[Jo
             after=after,
             limit=query.limit + 1,
         )
-    page, last = rows[: query.limit], rows[query.limit - 1] if len(rows) > query.limit else None
-    following = cursors.encode((last["created_at"].isoformat(), str(last["id"]))) if last else None
+    page, following = cut(rows, query.limit, "created_at", "id")
     return answer(Page[Job](items=[job_answer(row) for row in page], next=following))
-
-
-def _county(gateway: Gateway, caller: Caller, county: str | None) -> str:
-    """One county; all of them only for whom every county is open and who names none."""
-    if county is None and visible_counties(caller) == [EVERY_COUNTY]:
-        return EVERY_COUNTY
-    return choose_county(gateway, caller, county)
 
 
 def _kinds(caller: Caller, county: str, kind: JobKind | None) -> list[str]:
     wanted = list(JobKind) if kind is None else [kind]
     return [kind.value for kind in wanted if caller.may(read(kind), county)]
-
-
-def _position(cursor: str | None) -> tuple[datetime, UUID] | None:
-    if cursor is None:
-        return None
-    try:
-        created_at, job_id = cursors.decode(cursor, parts=2)
-        return datetime.fromisoformat(created_at).astimezone(UTC), UUID(job_id)
-    except ValueError as error:
-        raise PermanentError("cursor_invalid", "the cursor is not one of this list") from error
 
 
 @router.get("/jobs/{job_id}", response_model=Job, summary="One job")

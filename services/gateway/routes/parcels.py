@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from chassis.errors import NotFoundError, PermanentError
+from chassis.errors import NotFoundError
 from contracts.api.base import Page
 from contracts.api.parcels import (
     ComparablesOptions,
@@ -25,8 +25,8 @@ from services.gateway import record_queries
 from services.gateway.access import CurrentCaller, choose_county
 from services.gateway.answers import answer
 from services.gateway.bus_queries import ask
-from services.gateway.domain import cursors
 from services.gateway.domain.permissions import PARCELS_READ, PII_READ, read
+from services.gateway.paging import cut, position
 from services.gateway.state import gateway_of
 
 router = APIRouter(prefix="/api/v1", tags=["record"])
@@ -38,11 +38,11 @@ async def list_parcels(request: Request, caller: CurrentCaller, query: Annotated
     """Parcels of the working roll in the order of their ids."""
     gateway = gateway_of(request)
     county = choose_county(gateway, caller, query.county, permission=PARCELS_READ)
-    after = _after(query.cursor)
+    (after,) = position(query.cursor, str) or (None,)
     async with gateway.database.read(county) as connection:
         rows = await record_queries.list_parcels(connection, county, query, after=after)
-    following = cursors.encode([rows[query.limit - 1]["parcel_id"]]) if len(rows) > query.limit else None
-    return answer(Page[Parcel](items=[Parcel(**row) for row in rows[: query.limit]], next=following))
+    page, following = cut(rows, query.limit, "parcel_id")
+    return answer(Page[Parcel](items=[Parcel(**row) for row in page], next=following))
 
 
 @router.get("/parcels/{parcel_id}", response_model=ParcelDetail, summary="One parcel")
@@ -82,12 +82,11 @@ async def list_sales(request: Request, caller: CurrentCaller, query: Annotated[S
     """Sales in the order of their ids."""
     gateway = gateway_of(request)
     county = choose_county(gateway, caller, query.county, permission=PARCELS_READ)
-    key = _key(query.cursor, parts=2)
+    after = position(query.cursor, str, str)
     async with gateway.database.read(county) as connection:
-        rows = await record_queries.list_sales(connection, county, query, after=(key[0], key[1]) if key else None)
-    last = rows[query.limit - 1] if len(rows) > query.limit else None
-    following = cursors.encode((last["sale_id"], last["parcel_id"])) if last else None
-    return answer(Page[Sale](items=[Sale(**row) for row in rows[: query.limit]], next=following))
+        rows = await record_queries.list_sales(connection, county, query, after=after)
+    page, following = cut(rows, query.limit, "sale_id", "parcel_id")
+    return answer(Page[Sale](items=[Sale(**row) for row in page], next=following))
 
 
 @router.get("/neighborhoods", response_model=Page[Neighborhood], summary="List neighbourhoods")
@@ -97,20 +96,8 @@ async def list_neighborhoods(
     """The county's neighbourhoods by code."""
     gateway = gateway_of(request)
     county = choose_county(gateway, caller, query.county, permission=PARCELS_READ)
-    after = _after(query.cursor)
+    (after,) = position(query.cursor, str) or (None,)
     async with gateway.database.read(county) as connection:
         rows = await record_queries.list_neighborhoods(connection, county, after=after, limit=query.limit)
-    following = cursors.encode([rows[query.limit - 1]["neighborhood"]]) if len(rows) > query.limit else None
-    return answer(Page[Neighborhood](items=[Neighborhood(**row) for row in rows[: query.limit]], next=following))
-
-
-def _after(cursor: str | None) -> str | None:
-    key = _key(cursor, parts=1)
-    return key[0] if key else None
-
-
-def _key(cursor: str | None, *, parts: int) -> list[str] | None:
-    try:
-        return cursors.decode(cursor, parts=parts) if cursor is not None else None
-    except cursors.CursorInvalidError as error:
-        raise PermanentError("cursor_invalid", "the cursor is not one of this list") from error
+    page, following = cut(rows, query.limit, "neighborhood")
+    return answer(Page[Neighborhood](items=[Neighborhood(**row) for row in page], next=following))

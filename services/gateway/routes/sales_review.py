@@ -6,7 +6,7 @@ import asyncpg
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from chassis.errors import NotFoundError, PermanentError
+from chassis.errors import NotFoundError
 from contracts.api.base import Page
 from contracts.api.jobs import Job
 from contracts.api.sales_review import ReviewedSale, SaleDecision, SaleDecisionRequest, SalesReviewQuery
@@ -15,9 +15,9 @@ from contracts.subjects import JobKind
 from services.gateway import sales_queries
 from services.gateway.access import CurrentCaller, require
 from services.gateway.answers import answer
-from services.gateway.domain import cursors
 from services.gateway.domain.permissions import ask
-from services.gateway.readable import position, readable_county
+from services.gateway.paging import cut, position
+from services.gateway.readable import readable_county
 from services.gateway.routes.runs import IdempotencyKey, run_request
 from services.gateway.state import gateway_of
 from services.gateway.submission import is_known, submit
@@ -32,14 +32,10 @@ async def review(request: Request, caller: CurrentCaller, query: Annotated[Sales
     """What a `review_sales` job found odd about each, the figures that explain it, and what a person said."""
     gateway = gateway_of(request)
     county = readable_county(gateway, caller, query.county, kind=JobKind.VALUATION)
-    after = _place(query.cursor)
+    after = position(query.cursor, float, str, str)
     async with gateway.database.read(county) as connection:
         rows = await sales_queries.list_reviewed(connection, county, query, after=after)
-    page = rows[: query.limit]
-    following = None
-    if len(rows) > query.limit:
-        last = page[-1]
-        following = cursors.encode([repr(last["influence_percent"]), last["county"], last["sale_id"]])
+    page, following = cut(rows, query.limit, "influence_percent", "county", "sale_id")
     return answer(Page[ReviewedSale](items=[_reviewed(row) for row in page], next=following))
 
 
@@ -70,13 +66,3 @@ def _reviewed(row: asyncpg.Record) -> ReviewedSale:
     decision_id = known.pop("decision_id")
     decision = SaleDecision(id=decision_id, **said) if decision_id is not None else None
     return ReviewedSale(**known, decision=decision)
-
-
-def _place(cursor: str | None) -> tuple[float, str, str] | None:
-    place = position(cursor, parts=3)
-    if place is None:
-        return None
-    try:
-        return float(place[0]), place[1], place[2]
-    except ValueError as error:
-        raise PermanentError("cursor_invalid", "the cursor is not one of this list") from error

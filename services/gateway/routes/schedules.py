@@ -9,17 +9,18 @@ from starlette.responses import Response
 
 from chassis import schedules
 from chassis.counties import county_names, load_county
-from chassis.errors import ForbiddenError, NotFoundError, PermanentError
+from chassis.errors import ForbiddenError, NotFoundError
 from contracts.api.base import Page
 from contracts.api.jobs import Job
 from contracts.api.schedules import ScheduledJob, ScheduleRequest, SchedulesQuery
 from contracts.subjects import JobKind
 from services.gateway import schedule_queries
-from services.gateway.access import CurrentCaller, choose_county, require, visible_counties
+from services.gateway.access import CurrentCaller, require, visible_counties
 from services.gateway.answers import answer
-from services.gateway.domain import cursors
 from services.gateway.domain.permissions import EVERY_COUNTY, Caller, ask, read
+from services.gateway.paging import cut, position
 from services.gateway.pairs import require_pair
+from services.gateway.readable import readable_county
 from services.gateway.routes.runs import IdempotencyKey, run_request
 from services.gateway.state import Gateway, gateway_of
 from services.gateway.submission import submit
@@ -33,15 +34,14 @@ async def list_schedules(
 ) -> Response:
     """The schedules of files and of people, of the kinds that the caller may read."""
     gateway = gateway_of(request)
-    county = _county(gateway, caller, query.county)
+    county = readable_county(gateway, caller, query.county)
     kinds = [kind.value for kind in ([query.kind] if query.kind else JobKind) if caller.may(read(kind), county)]
-    after = _position(query.cursor)
+    after = position(query.cursor, str, str)
     async with gateway.database.read(county) as connection:
         rows = await schedule_queries.list_schedules(
             connection, county, kinds=kinds, after=after, limit=query.limit + 1
         )
-    page, last = rows[: query.limit], rows[query.limit - 1] if len(rows) > query.limit else None
-    following = cursors.encode((last["county"], last["name"])) if last else None
+    page, following = cut(rows, query.limit, "county", "name")
     return answer(Page[ScheduledJob](items=[ScheduledJob(**row) for row in page], next=following))
 
 
@@ -112,19 +112,3 @@ async def _find(gateway: Gateway, caller: Caller, schedule_id: UUID) -> asyncpg.
                 raise ForbiddenError("permission_denied", f"you lack the permission {permission} in {row['county']}")
             return row
     raise NotFoundError("schedule_unknown", f"there is no schedule {schedule_id}")
-
-
-def _county(gateway: Gateway, caller: Caller, county: str | None) -> str:
-    if county is None and visible_counties(caller) == [EVERY_COUNTY]:
-        return EVERY_COUNTY
-    return choose_county(gateway, caller, county)
-
-
-def _position(cursor: str | None) -> tuple[str, str] | None:
-    if cursor is None:
-        return None
-    try:
-        county, name = cursors.decode(cursor, parts=2)
-    except ValueError as error:
-        raise PermanentError("cursor_invalid", "the cursor is not one of this list") from error
-    return county, name

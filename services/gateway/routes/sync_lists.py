@@ -1,7 +1,6 @@
 """What there is to see of following a source: tables, quarantine, certificates, approvals, conflicts, drift."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -10,7 +9,6 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from chassis.errors import PermanentError
 from contracts.api.base import Page
 from contracts.api.sync_state import (
     Approval,
@@ -32,8 +30,8 @@ from contracts.subjects import COUNTY_PATTERN, JobKind
 from services.gateway import sync_queries
 from services.gateway.access import CurrentCaller
 from services.gateway.answers import answer
-from services.gateway.domain import cursors
 from services.gateway.domain.permissions import EVERY_COUNTY, PII_READ, Caller
+from services.gateway.paging import cut, moment, position
 from services.gateway.pairs import require_pair
 from services.gateway.readable import find_readable, readable_county
 from services.gateway.state import Gateway, gateway_of
@@ -42,11 +40,7 @@ from services.gateway.sync_queries import Listing
 router = APIRouter(prefix="/api/v1/sync", tags=["sync"])
 Shown = TypeVar("Shown", bound=BaseModel)
 CountyName = Annotated[str | None, Query(pattern=COUNTY_PATTERN, description="may be left out by who has only one")]
-_FROM_TEXT: dict[str, Callable[[str], Any]] = {
-    "text": str,
-    "uuid": UUID,
-    "timestamptz": lambda text: datetime.fromisoformat(text).astimezone(UTC),
-}
+_FROM_TEXT: dict[str, Callable[[str], Any]] = {"text": str, "uuid": UUID, "timestamptz": moment}
 
 
 @router.get("/pairs/{pair}/tables", response_model=Page[SyncTable], summary="The tables of a pair")
@@ -131,26 +125,11 @@ async def _page(
     county = readable_county(gateway, caller, query.county, kind=JobKind.SYNC)
     filters = query.model_dump(exclude={"county", "limit", "cursor"})
     filters["source_table"] = filters.pop("table", None)
-    after = _position(listing, query.cursor)
+    after = position(query.cursor, *(_FROM_TEXT[kind] for kind in listing.key.values()))
     async with gateway.database.read(county) as connection:
         rows = await sync_queries.list_rows(
             connection, county, listing, filters=filters, after=after, limit=query.limit + 1
         )
-    page = rows[: query.limit]
-    following = cursors.encode([_text(page[-1][name]) for name in listing.key]) if len(rows) > len(page) else None
+    page, following = cut(rows, query.limit, *listing.key)
     items = [show(row) if show else model(**row) for row in page]
     return answer(Page[model](items=items, next=following))  # type: ignore[valid-type]
-
-
-def _text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _position(listing: Listing, cursor: str | None) -> list[Any] | None:
-    if cursor is None:
-        return None
-    try:
-        parts = cursors.decode(cursor, parts=len(listing.key))
-        return [_FROM_TEXT[kind](part) for part, kind in zip(parts, listing.key.values(), strict=True)]
-    except ValueError as error:
-        raise PermanentError("cursor_invalid", "the cursor is not one of this list") from error

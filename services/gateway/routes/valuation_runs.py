@@ -1,6 +1,5 @@
 """What there is to see of valuations: runs and their values, comparisons, overrides, what came back of a posting."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import quote
 from uuid import UUID
@@ -9,7 +8,7 @@ import asyncpg
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from chassis.errors import NotFoundError, PermanentError
+from chassis.errors import NotFoundError
 from contracts.api.base import Page
 from contracts.api.valuation_runs import (
     ComparisonOptions,
@@ -36,9 +35,9 @@ from services.gateway import valuation_queries
 from services.gateway.access import CurrentCaller
 from services.gateway.answers import answer
 from services.gateway.bus_queries import ask
-from services.gateway.domain import cursors
 from services.gateway.domain.permissions import Caller
-from services.gateway.readable import find_readable, position, readable_county
+from services.gateway.paging import cut, moment, position
+from services.gateway.readable import find_readable, readable_county
 from services.gateway.state import Gateway, gateway_of
 
 router = APIRouter(prefix="/api/v1/valuation", tags=["valuation"])
@@ -50,10 +49,10 @@ async def runs(request: Request, caller: CurrentCaller, query: Annotated[RunsQue
     """Each with its stamps: by whom, from which data, by which code."""
     gateway = gateway_of(request)
     county = readable_county(gateway, caller, query.county, kind=JobKind.VALUATION)
-    after = _moment(query.cursor)
+    after = position(query.cursor, moment, UUID)
     async with gateway.database.read(county) as connection:
         rows = await valuation_queries.list_runs(connection, county, query, after=after)
-    page, following = _cut(rows, query.limit, "created_at", "run_id")
+    page, following = cut(rows, query.limit, "created_at", "run_id")
     return answer(Page[ValuationRun](items=[ValuationRun(**row) for row in page], next=following))
 
 
@@ -82,12 +81,10 @@ async def values(
     """By parcel; `is_flagged` or `flag` lists what waits for review."""
     gateway = gateway_of(request)
     row = await find_run(gateway, caller, run_id)
-    after = position(query.cursor, parts=1)
+    (after,) = position(query.cursor, str) or (None,)
     async with gateway.database.read(row["county"]) as connection:
-        rows = await valuation_queries.list_values(
-            connection, row["county"], run_id, query, after=after[0] if after else None
-        )
-    page, following = _cut(rows, query.limit, "parcel_id")
+        rows = await valuation_queries.list_values(connection, row["county"], run_id, query, after=after)
+    page, following = cut(rows, query.limit, "parcel_id")
     return answer(Page[RunValue](items=[RunValue(**found) for found in page], next=following))
 
 
@@ -114,7 +111,7 @@ async def posted(
     """What the synchronisation has brought back since, parcel by parcel: matched, different or missing."""
     gateway = gateway_of(request)
     row = await find_run(gateway, caller, run_id)
-    county, after = row["county"], position(query.cursor, parts=1)
+    county, (after,) = row["county"], position(query.cursor, str) or (None,)
     async with gateway.database.read(county) as connection:
         postings = await valuation_queries.list_postings(connection, county, run_id)
         if not postings:
@@ -129,11 +126,11 @@ async def posted(
             newest["id"],
             is_synchronized=is_synchronized,
             status=query.status,
-            after=after[0] if after else None,
+            after=after,
             limit=query.limit,
         )
         checks = await valuation_queries.list_checks(connection, county, newest["id"])
-    page, following = _cut(rows, query.limit, "parcel_id")
+    page, following = cut(rows, query.limit, "parcel_id")
     counts = {found["status"]: found["parcels"] for found in sums}
     found_usd = [found["found_usd"] for found in sums if found["found_usd"] is not None]
     report = PostedReport(
@@ -155,10 +152,10 @@ async def overrides(request: Request, caller: CurrentCaller, query: Annotated[Ov
     """Each with its reason, beside what the model said then; withdrawn ones stay listed."""
     gateway = gateway_of(request)
     county = readable_county(gateway, caller, query.county, kind=JobKind.VALUATION)
-    after = _moment(query.cursor)
+    after = position(query.cursor, moment, UUID)
     async with gateway.database.read(county) as connection:
         rows = await valuation_queries.list_overrides(connection, county, query, after=after)
-    page, following = _cut(rows, query.limit, "created_at", "id")
+    page, following = cut(rows, query.limit, "created_at", "id")
     return answer(Page[ValueOverride](items=[ValueOverride(**row) for row in page], next=following))
 
 
@@ -194,22 +191,3 @@ async def find_override(gateway: Gateway, caller: Caller, override_id: UUID) -> 
 def posting_of(row: asyncpg.Record) -> Posting:
     """A posting with the way to its file."""
     return Posting(**row, href=f"/api/v1/jobs/{row['id']}/artifacts/{quote(row['file_name'])}")
-
-
-def _cut(rows: list[asyncpg.Record], limit: int, *key: str) -> tuple[list[asyncpg.Record], str | None]:
-    """A page, and the cursor of the next one where there is one."""
-    page = rows[:limit]
-    if len(rows) <= limit:
-        return page, None
-    place = [page[-1][name] for name in key]
-    return page, cursors.encode([at.isoformat() if isinstance(at, datetime) else str(at) for at in place])
-
-
-def _moment(cursor: str | None) -> tuple[datetime, UUID] | None:
-    place = position(cursor, parts=2)
-    if place is None:
-        return None
-    try:
-        return datetime.fromisoformat(place[0]).astimezone(UTC), UUID(place[1])
-    except ValueError as error:
-        raise PermanentError("cursor_invalid", "the cursor is not one of this list") from error
