@@ -5,15 +5,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import Field, ValidationError, create_model
+from pydantic import ValidationError
 from starlette.responses import Response
 
 from contracts.api.jobs import Job, RunRequest
-from contracts.kinds import PARAMETERS
 from contracts.subjects import JobKind
 from services.gateway.access import CurrentCaller, bearer
+from services.gateway.run_requests import body_refused, run_request
 from services.gateway.state import gateway_of
 from services.gateway.submission import submit
 
@@ -36,8 +35,7 @@ class RunRoute(APIRoute):
             try:
                 body = model.model_validate_json(await request.body())
             except ValidationError as error:
-                found = error.errors(include_url=False, include_context=False, include_input=False)
-                raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in found]) from None
+                raise body_refused(error) from None
             key = request.headers.get("idempotency-key")
             response: Response = await self.endpoint(request, body, await bearer(request), key)
             return response
@@ -46,14 +44,6 @@ class RunRoute(APIRoute):
 
 
 router = APIRouter(prefix="/api/v1", tags=["jobs"], route_class=RunRoute)
-
-
-def run_request(kind: JobKind) -> type[RunRequest]:
-    """The body of a kind's run: `RunRequest` whose parameters are the kind's."""
-    parameters = PARAMETERS[kind]
-    name = parameters.__name__.removesuffix("Parameters")
-    given: Any = (parameters, Field(default_factory=dict, validate_default=True))
-    return create_model(f"{name}RunRequest", __base__=RunRequest, parameters=given)
 
 
 def _route(kind: JobKind) -> Callable[..., Awaitable[Response]]:

@@ -10,20 +10,17 @@ from chassis.errors import NotFoundError
 from contracts.api.base import Page
 from contracts.api.jobs import Job
 from contracts.api.sales_review import ReviewedSale, SaleDecision, SaleDecisionRequest, SalesReviewQuery
-from contracts.api.valuation import ValuationParameters
 from contracts.subjects import JobKind
 from services.gateway import sales_queries
-from services.gateway.access import CurrentCaller, require
+from services.gateway.access import CurrentCaller
 from services.gateway.answers import answer
-from services.gateway.domain.permissions import ask
 from services.gateway.paging import cut, position
 from services.gateway.readable import readable_county
-from services.gateway.routes.runs import IdempotencyKey, run_request
+from services.gateway.routes.runs import IdempotencyKey
+from services.gateway.run_requests import is_new, request_run
 from services.gateway.state import gateway_of
-from services.gateway.submission import is_known, submit
 
 router = APIRouter(prefix="/api/v1/sales", tags=["sales"])
-_RunRequest = run_request(JobKind.VALUATION)
 _DECISION = ("decision", "reason", "decided_by", "decided_at", "is_current")
 
 
@@ -51,13 +48,12 @@ async def decide(
     gateway = gateway_of(request)
     entry = {"sale_id": sale_id, "decision": body.decision, "reason": body.reason}
     asked: dict[str, Any] = {"mode": "decide_sale", "sale_decision": entry}
-    require(gateway, caller, body.county, permission=ask(JobKind.VALUATION, asked))
-    if not await is_known(gateway, caller, body.county, key=idempotency_key):
+    about: dict[str, Any] = {"county": body.county, "asked": asked, "key": idempotency_key}
+    if await is_new(gateway, caller, JobKind.VALUATION, **about):
         async with gateway.database.read(body.county) as connection:
             if not await sales_queries.has_sale(connection, body.county, sale_id):
                 raise NotFoundError("sale_not_found", f"there is no sale {sale_id!r} in {body.county}")
-    run = _RunRequest(county=body.county, parameters=ValuationParameters.model_validate(asked))
-    return await submit(gateway, caller, JobKind.VALUATION, body=run, key=idempotency_key)
+    return await request_run(gateway, caller, JobKind.VALUATION, **about)
 
 
 def _reviewed(row: asyncpg.Record) -> ReviewedSale:

@@ -21,7 +21,8 @@ from services.gateway.domain.permissions import EVERY_COUNTY, Caller, ask, read
 from services.gateway.paging import cut, position
 from services.gateway.pairs import require_pair
 from services.gateway.readable import readable_county
-from services.gateway.routes.runs import IdempotencyKey, run_request
+from services.gateway.routes.runs import IdempotencyKey
+from services.gateway.run_requests import run_request
 from services.gateway.state import Gateway, gateway_of
 from services.gateway.submission import submit
 

@@ -11,21 +11,20 @@ from chassis.counties import county_names
 from chassis.errors import PermanentError
 from contracts.api.base import Page
 from contracts.api.base import Request as Body
-from contracts.api.jobs import Job, RunRequest
-from contracts.api.sync import SyncOperation, SyncPair, SyncParameters, SyncRequest, SyncRun
+from contracts.api.jobs import Job
+from contracts.api.sync import SyncOperation, SyncPair, SyncRequest, SyncRun
 from contracts.subjects import COUNTY_PATTERN, JobKind
 from services.gateway import record_queries, sync_queries
 from services.gateway.access import CurrentCaller
 from services.gateway.answers import answer
-from services.gateway.domain.permissions import EVERY_COUNTY
+from services.gateway.domain.permissions import EVERY_COUNTY, Caller
 from services.gateway.pairs import configured_pairs
 from services.gateway.readable import readable_county
-from services.gateway.routes.runs import IdempotencyKey, run_request
+from services.gateway.routes.runs import IdempotencyKey
+from services.gateway.run_requests import request_run
 from services.gateway.state import Gateway, gateway_of
-from services.gateway.submission import submit
 
 router = APIRouter(prefix="/api", tags=["sync"])
-_SyncRunRequest = run_request(JobKind.SYNC)
 log = logging.getLogger(__name__)
 
 
@@ -92,7 +91,7 @@ async def full(
     request: Request, body: SyncRequest, caller: CurrentCaller, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Ask for a full synchronisation of a pair."""
-    return await submit(gateway_of(request), caller, JobKind.SYNC, body=_run(body, "full"), key=idempotency_key)
+    return await _run(request, caller, body, mode="full", key=idempotency_key)
 
 
 @router.post("/sync/incremental", status_code=202, response_model=Job, summary="Synchronise what has changed")
@@ -100,8 +99,11 @@ async def incremental(
     request: Request, body: SyncRequest, caller: CurrentCaller, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Ask for an incremental synchronisation of a pair."""
-    return await submit(gateway_of(request), caller, JobKind.SYNC, body=_run(body, "incremental"), key=idempotency_key)
+    return await _run(request, caller, body, mode="incremental", key=idempotency_key)
 
 
-def _run(body: SyncRequest, mode: Literal["full", "incremental"]) -> RunRequest:
-    return _SyncRunRequest(county=body.county, parameters=SyncParameters(pair=body.pair, mode=mode))
+async def _run(
+    request: Request, caller: Caller, body: SyncRequest, *, mode: Literal["full", "incremental"], key: str | None
+) -> Response:
+    asked = {"pair": body.pair, "mode": mode}
+    return await request_run(gateway_of(request), caller, JobKind.SYNC, county=body.county, asked=asked, key=key)

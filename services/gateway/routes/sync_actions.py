@@ -5,25 +5,22 @@ from uuid import UUID
 
 import asyncpg
 from fastapi import APIRouter, Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from chassis.errors import ConflictError, PermanentError
 from contracts.api.jobs import Job, JobStatus
-from contracts.api.sync import SyncParameters
 from contracts.api.sync_state import ConflictChoice, Decision, SyncSignal, UndoRequest
 from contracts.subjects import JobKind
 from services.gateway import sync_queries
 from services.gateway.access import CurrentCaller
 from services.gateway.domain.permissions import Caller
 from services.gateway.readable import find_readable
-from services.gateway.routes.runs import IdempotencyKey, run_request
+from services.gateway.routes.runs import IdempotencyKey
+from services.gateway.run_requests import given_in, request_run
 from services.gateway.state import gateway_of
-from services.gateway.submission import is_known, submit
+from services.gateway.submission import is_known
 
 router = APIRouter(prefix="/api/v1/sync", tags=["sync"])
-_SyncRunRequest = run_request(JobKind.SYNC)
 
 
 @router.post("/signals", status_code=202, response_model=Job, summary="Steer a pair")
@@ -73,7 +70,7 @@ async def undo(
     )
     if not await is_known(gateway_of(request), caller, row["county"], key=idempotency_key):
         _require_undoable(row)
-    asked = {"pair": row["pair"], "mode": "undo", "operation_id": operation_id, **_given(body)}
+    asked = {"pair": row["pair"], "mode": "undo", "operation_id": operation_id, **given_in(body)}
     return await _submit(request, caller, row["county"], asked, key=idempotency_key)
 
 
@@ -95,7 +92,7 @@ async def resolve(
     pairs = sorted(candidate["pair"] for candidate in row["candidates"])
     if body.choice not in pairs:
         raise PermanentError("choice_unknown", f"{body.choice!r} has no value in it", details={"pairs": pairs})
-    asked = {"pair": body.choice, "mode": "resolve", "conflict_id": conflict_id, **_given(body)}
+    asked = {"pair": body.choice, "mode": "resolve", "conflict_id": conflict_id, **given_in(body)}
     return await _submit(request, caller, row["county"], asked, key=idempotency_key)
 
 
@@ -114,7 +111,7 @@ async def _decide(
     is_new = not await is_known(gateway_of(request), caller, row["county"], key=key)
     if is_new and row["status"] != "pending":
         raise ConflictError("approval_decided", f"it was decided before: {row['status']}")
-    asked = {"pair": row["pair"], "mode": mode, "approval_id": approval_id, **_given(body)}
+    asked = {"pair": row["pair"], "mode": mode, "approval_id": approval_id, **given_in(body)}
     return await _submit(request, caller, row["county"], asked, key=key)
 
 
@@ -126,14 +123,5 @@ def _require_undoable(row: asyncpg.Record) -> None:
         raise ConflictError("operation_not_applied", f"the operation applied nothing: it is {row['status']}")
 
 
-def _given(body: Decision | None) -> dict[str, Any]:
-    return body.model_dump(exclude_unset=True) if body is not None else {}
-
-
 async def _submit(request: Request, caller: Caller, county: str, asked: dict[str, Any], *, key: str | None) -> Response:
-    try:
-        body = _SyncRunRequest(county=county, parameters=SyncParameters(**asked))
-    except ValidationError as error:  # what a signal's fields may not be together
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in found]) from None
-    return await submit(gateway_of(request), caller, JobKind.SYNC, body=body, key=key)
+    return await request_run(gateway_of(request), caller, JobKind.SYNC, county=county, asked=asked, key=key)

@@ -9,19 +9,17 @@ from starlette.responses import Response
 
 from chassis.errors import ConflictError, ForbiddenError, NotFoundError
 from contracts.api.jobs import Job
-from contracts.api.valuation import ValuationParameters
 from contracts.api.valuation_runs import OverrideRequest, RunDecision
 from contracts.subjects import JobKind
 from services.gateway import record_queries, valuation_queries
 from services.gateway.access import CurrentCaller, require
 from services.gateway.domain.permissions import Caller, ask
-from services.gateway.routes.runs import IdempotencyKey, run_request
+from services.gateway.routes.runs import IdempotencyKey
 from services.gateway.routes.valuation_runs import find_override, find_run
+from services.gateway.run_requests import given_in, is_new, request_run
 from services.gateway.state import Gateway, gateway_of
-from services.gateway.submission import is_known, submit
 
 router = APIRouter(prefix="/api/v1/valuation", tags=["valuation"])
-_RunRequest = run_request(JobKind.VALUATION)
 
 
 @router.post("/runs/{run_id}/promote", status_code=202, response_model=Job, summary="Ask for a run to be the roll")
@@ -35,7 +33,7 @@ async def promote(
     """Another person has to approve it; 409 `promotion_pending` where somebody has asked already."""
     gateway = gateway_of(request)
     row = await find_run(gateway, caller, run_id)
-    asked = {"mode": "promote", "run_id": run_id, **_given(body)}
+    asked = {"mode": "promote", "run_id": run_id, **given_in(body)}
     if await _is_new(gateway, caller, row["county"], asked, key=idempotency_key):
         await _refuse_pending(gateway, row)
     return await _submit(gateway, caller, row["county"], asked, key=idempotency_key)
@@ -103,7 +101,7 @@ async def withdraw(
     """It no longer counts; who entered it, why, and who took it back stays in the record."""
     gateway = gateway_of(request)
     row = await find_override(gateway, caller, override_id)
-    asked = {"mode": "withdraw", "override_id": override_id, **_given(body)}
+    asked = {"mode": "withdraw", "override_id": override_id, **given_in(body)}
     is_new = await _is_new(gateway, caller, row["county"], asked, key=idempotency_key)
     if is_new and row["withdrawn_at"] is not None:
         raise ConflictError("override_not_active", "the override was withdrawn before")
@@ -128,19 +126,13 @@ async def _decide(
     if not promotions:
         raise ConflictError("promotion_not_requested", f"nobody has asked for run {run_id} to be promoted")
     newest = promotions[0]
-    asked = {"mode": mode, "promotion_id": newest["id"], **_given(body)}
+    asked = {"mode": mode, "promotion_id": newest["id"], **given_in(body)}
     if await _is_new(gateway, caller, county, asked, key=key):
         if newest["status"] != "requested":
             raise ConflictError("promotion_decided", f"it was decided before: {newest['status']}")
         if mode == "approve" and newest["requested_by"].casefold() == caller.username.casefold():
             raise ForbiddenError("approver_is_requester", "whoever asked for a promotion cannot approve it")
     return await _submit(gateway, caller, county, asked, key=key)
-
-
-async def _is_new(gateway: Gateway, caller: Caller, county: str, asked: dict[str, Any], *, key: str | None) -> bool:
-    """Whether it is no repetition; refuses first who may not ask."""
-    require(gateway, caller, county, permission=ask(JobKind.VALUATION, asked))
-    return not await is_known(gateway, caller, county, key=key)
 
 
 async def _refuse_pending(gateway: Gateway, row: asyncpg.Record) -> None:
@@ -163,10 +155,9 @@ async def _refuse_unapproved(gateway: Gateway, row: asyncpg.Record) -> None:
         raise ConflictError("already_posted", "the approved run was posted before", details=details)
 
 
-def _given(body: RunDecision | None) -> dict[str, Any]:
-    return body.model_dump(exclude_unset=True) if body is not None else {}
+async def _is_new(gateway: Gateway, caller: Caller, county: str, asked: dict[str, Any], *, key: str | None) -> bool:
+    return await is_new(gateway, caller, JobKind.VALUATION, county=county, asked=asked, key=key)
 
 
 async def _submit(gateway: Gateway, caller: Caller, county: str, asked: dict[str, Any], *, key: str | None) -> Response:
-    body = _RunRequest(county=county, parameters=ValuationParameters.model_validate(asked))
-    return await submit(gateway, caller, JobKind.VALUATION, body=body, key=key)
+    return await request_run(gateway, caller, JobKind.VALUATION, county=county, asked=asked, key=key)
