@@ -1,10 +1,10 @@
 """The valuation service: run it with `python -m chassis.run valuation`."""
 
 from chassis.service import Service
-from chassis.settings import ServiceSettings
 from contracts.events.valuation import VALUATION_EVENTS
 from services.valuation import comparables_query, comparison_query, posting_checks
 from services.valuation.handlers import router
+from services.valuation.settings import Settings
 
 
 def subscribe(service: Service) -> None:
@@ -14,7 +14,5 @@ def subscribe(service: Service) -> None:
     posting_checks.subscribe(service)
 
 
-service = Service(
-    "valuation", router=router, settings=ServiceSettings(), publishes=VALUATION_EVENTS, subscribe=subscribe
-)
+service = Service("valuation", router=router, settings=Settings(), publishes=VALUATION_EVENTS, subscribe=subscribe)
 app = service.app()

@@ -2,12 +2,11 @@
 
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, BinaryIO
-
-import numpy as np
 
 from chassis.errors import PermanentError
 from chassis.jobs import JobRouter, RunningJob
@@ -15,17 +14,19 @@ from contracts.api.valuation import ValuationParameters
 from contracts.api.valuation_runs import ValuationMode
 from services.valuation import deciding, queries
 from services.valuation.domain.inputs import input_sha256
-from services.valuation.domain.mass import CountyModel, fit_county, value_parcels
+from services.valuation.domain.mass import CountyModel, fit_county
 from services.valuation.domain.model_card import count_reasons, holdout, model_card
 from services.valuation.domain.properties import Properties, properties
 from services.valuation.evidence import Evidence, coded_refusals, read_evidence, use_codes
 from services.valuation.posting import post
 from services.valuation.revising import revise
-from services.valuation.run_plan import RunPlan, ValueLines, read_plan
+from services.valuation.run_plan import RunPlan, read_plan
 from services.valuation.sales_review import decide_sale, review_sales
+from services.valuation.settings import Settings
+from services.valuation.value_lines import ValueLines
+from services.valuation.valuing import batches_of, valued_batches
 
 router = JobRouter()
-BATCH_PARCELS = 2_000
 
 
 @dataclass
@@ -84,18 +85,14 @@ async def _read(job: RunningJob, parameters: ValuationParameters) -> tuple[Evide
 
 
 async def _value(job: RunningJob, outcome: Outcome, parcels: Properties, values: BinaryIO) -> None:
-    """Value batch by batch, so that memory stays bounded and the job can stop between batches."""
-    for start in range(0, len(parcels), BATCH_PARCELS):
-        batch = parcels.take(np.arange(start, min(start + BATCH_PARCELS, len(parcels))))
-        await job.compute(_value_batch, outcome, batch, values)
-        await job.progress(start + len(batch), len(parcels), "parcels", "valuing")
+    batches = batches_of(parcels, outcome.plan)
+    processes = Settings().valuation_processes
+    async with aclosing(valued_batches(job, outcome.model, batches, processes=processes)) as valued:
+        async for batch in valued:
+            values.write(outcome.lines.add(batch.lines))
+            outcome.refused |= batch.refused
+            await job.progress(outcome.lines.valued + len(outcome.refused), len(parcels), "parcels", "valuing")
     values.seek(0)
-
-
-def _value_batch(outcome: Outcome, batch: Properties, values: BinaryIO) -> None:
-    valued = value_parcels(outcome.model, batch)
-    values.write(outcome.lines.encode(outcome.plan.finish(valued.values)))
-    outcome.refused |= valued.refused
 
 
 def _refuse_unknown(outcome: Outcome, parameters: ValuationParameters, parcels: Properties) -> None:

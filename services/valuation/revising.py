@@ -14,7 +14,7 @@ from services.valuation.code_version import code_version
 from services.valuation.deciding import require_run
 from services.valuation.domain.model_card import count_reasons
 from services.valuation.domain.runs import RunRules, Standing, finish
-from services.valuation.run_plan import ValueLines
+from services.valuation.value_lines import ValueLines, encode_values
 
 BATCH_PARCELS = 5_000
 
@@ -52,7 +52,8 @@ def _rules(parameters: ValuationParameters) -> RunRules:
 
 def _revise_batch(lines: ValueLines, rows: list[asyncpg.Record], rules: RunRules, values: BinaryIO) -> None:
     standing = (Standing(row["neighborhood"], row["use_code"], row["prior_value_usd"]) for row in rows)
-    values.write(lines.encode(finish(dict(row), where, rules) for row, where in zip(rows, standing, strict=True)))
+    finished = (finish(dict(row), where, rules) for row, where in zip(rows, standing, strict=True))
+    values.write(lines.add(encode_values(finished)))
 
 
 async def _complete(

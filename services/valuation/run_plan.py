@@ -1,18 +1,13 @@
 """What a run does to the model's values, and the stamps that it carries."""
 
-import csv
-import hashlib
-import io
-import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chassis.database import Connection
 from contracts.api.valuation import ValuationParameters
 from contracts.api.valuation_runs import PriorBasis
-from services.valuation import queries, run_queries
+from services.valuation import run_queries
 from services.valuation.code_version import code_version
 from services.valuation.domain.runs import RunRules, Standing, choose_basis, finish, prior_usd
 
@@ -27,6 +22,11 @@ class RunPlan:
     basis: PriorBasis
     standing: Mapping[str, Standing]
     snapshot: list[dict[str, Any]]
+
+    def of(self, parcel_ids: Iterable[str]) -> "RunPlan":
+        """The plan for these parcels alone, small enough to be sent to another process; no stamps can be made of it."""
+        standing = {parcel: self.standing[parcel] for parcel in parcel_ids if parcel in self.standing}
+        return replace(self, standing=standing, snapshot=[])
 
     def finish(self, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """The run's rows of the model's."""
@@ -64,43 +64,3 @@ async def read_plan(connection: Connection, county: str, parameters: ValuationPa
     }
     rules = RunRules(parameters.factors, parameters.caps, parameters.review)
     return RunPlan(rules, basis, standing, await run_queries.read_snapshot(connection, county))
-
-
-class ValueLines:
-    """The lines of a run's values as they are stored, their counts and their digest: equal runs have equal ones."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-        self.valued = 0
-        self.flagged = 0
-        self.flags: Counter[str] = Counter()
-        self.total_value_usd = 0.0
-
-    def encode(self, rows: Iterable[Mapping[str, Any]]) -> bytes:
-        """CSV of `queries.VALUE_COLUMNS`."""
-        text = io.StringIO()
-        lines = csv.writer(text, lineterminator="\n")
-        for row in rows:
-            known = {**row, "flags": "{" + ",".join(row["flags"]) + "}"}
-            known |= {name: json.dumps(row[name], sort_keys=True) for name in ("contributions", "comparables")}
-            lines.writerow(known[name] for name in queries.VALUE_COLUMNS)
-            self._count(row)
-        content = text.getvalue().encode()
-        self._digest.update(content)
-        return content
-
-    def _count(self, row: Mapping[str, Any]) -> None:
-        self.valued += 1
-        self.flagged += bool(row["flags"])
-        self.flags.update(row["flags"])
-        self.total_value_usd += row["value_usd"]
-
-    @property
-    def counts(self) -> dict[str, Any]:
-        """What the run says of all that was encoded; the digest is of the lines in their order."""
-        return {
-            "parcels_valued": self.valued,
-            "parcels_flagged": self.flagged,
-            "total_value_usd": round(self.total_value_usd, 2),
-            "values_sha256": self._digest.hexdigest(),
-        }

@@ -54,9 +54,9 @@ class Groundwork:
 
     @cached_property
     def _foretold(self) -> Remembered[tuple[FloatArray, FloatArray]]:
-        return Remembered(lambda properties: self._foretell(properties, None))
+        return Remembered(self._foretell)
 
-    def _foretell(self, properties: Properties, day: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+    def _foretell(self, properties: Properties, day: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
         if self.kriging is not None:
             return self.kriging.foretell(properties, day)
         return self.surroundings.level(properties, before_day=day), np.full(len(properties), self.hedonic.sigma)

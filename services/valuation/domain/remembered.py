@@ -20,6 +20,10 @@ class Remembered(Generic[Answer]):
         self._compute = compute
         self._of_thread = threading.local()
 
+    def __reduce__(self) -> tuple[type["Remembered[Answer]"], tuple[Callable[[Properties], Answer]]]:
+        """Another process remembers for itself."""
+        return type(self), (self._compute,)
+
     def __call__(self, properties: Properties) -> Answer:
         """The answer for these properties."""
         last: tuple[Properties, Answer] | None = getattr(self._of_thread, "last", None)

@@ -13,6 +13,7 @@ import pytest_asyncio
 from chassis.database import Database
 from contracts.api.valuation import ComparableSale, ComparablesAnswer
 from services.valuation import comparables_query, handlers
+from services.valuation import valuing as by_batches
 from tests.support.jobs import COUNTY, Office, running, settings_for
 from tests.support.waiting import eventually
 
@@ -61,7 +62,7 @@ async def own_rows(office: Office, table: str, run_id: UUID) -> list[asyncpg.Rec
 async def test_a_county_is_valued_and_every_parcel_accounted_for(
     valuing: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handlers, "BATCH_PARCELS", 64)
+    monkeypatch.setattr(by_batches, "BATCH_PARCELS", 64)
     job = await value(valuing, scope={"all": True})
     assert job["status"] == "succeeded", job["error"]
     result = job["result"]
@@ -154,7 +155,7 @@ async def test_too_few_sales_says_how_many(valuing: Office) -> None:
 
 
 async def test_a_cancelled_run_stores_nothing(valuing: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handlers, "BATCH_PARCELS", 1)
+    monkeypatch.setattr(by_batches, "BATCH_PARCELS", 1)
     job_id = await valuing.submit("valuation", scope={"all": True}, model="hedonic")
     await valuing.reached(job_id, "running")
     async with valuing.database.begin(COUNTY) as unit:
