@@ -9,9 +9,16 @@ from hypothesis import strategies as st
 from chassis.signing import Signer, canonical, derived_key, deserves_the_name, fingerprint, is_signed
 
 SECRET = "a secret of more than thirty-two characters"
-SCALARS = st.none() | st.booleans() | st.integers() | st.text()
+NAMES = st.text(max_size=4)
+SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
 DOCUMENTS = st.dictionaries(
-    st.text(), st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+    NAMES,
+    st.recursive(
+        SCALARS,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=4,
 )
 
 

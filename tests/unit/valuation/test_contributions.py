@@ -1,5 +1,7 @@
 """Contributions: the lines of every value add up to it to the cent, and the trees' part is exact tree SHAP."""
 
+from dataclasses import replace
+
 import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
@@ -7,10 +9,11 @@ import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.valuation.domain.calibration import Level
 from services.valuation.domain.contributions import itemise, whole_units
 from services.valuation.domain.evidence import Groundwork
 from services.valuation.domain.explanation import explain
-from services.valuation.domain.models import MODELS, FittedModel
+from services.valuation.domain.models import MODELS, FittedModel, fit_members
 from services.valuation.domain.properties import FloatArray
 from services.valuation.domain.sales import TrainingSales
 from services.valuation.domain.tree_shap import learn_tree_shap
@@ -37,9 +40,10 @@ def test_lines_add_up_to_the_value_of_every_property(blend: FittedModel, facts: 
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_every_model_says_its_lines(name: str, training: TrainingSales) -> None:
-    fitted = MODELS[name].fit(training)
-    subjects = training.properties.take(np.arange(40))
+def test_every_model_says_its_lines(name: str, blend: FittedModel) -> None:
+    alone = {"members": {name: blend.members[name]}, "weights": np.ones(1), "level": Level()} if name != "blend" else {}
+    fitted = replace(blend, name=name, **alone)  # the members are those of a blend of these sales, made once
+    subjects = blend.comparables.groundwork.sales.properties.take(np.arange(40))
     value_usd = fitted.predict(subjects)
     itemised = fitted.itemise(subjects, value_usd)
     assert (itemised.cents.sum(axis=1) == np.rint(value_usd * 100)).all()
@@ -84,7 +88,7 @@ def test_whole_units_add_up_and_move_no_part_by_more_than_one(parts: FloatArray)
 
 
 def test_a_weight_of_nothing_is_not_asked(groundwork: Groundwork) -> None:
-    members = {name: MODELS[name].fit(groundwork.sales).members[name] for name in ("hedonic", "comparables")}
+    members = fit_members(("hedonic", "comparables"), groundwork, 5)
     subjects = groundwork.sales.properties.take(np.arange(3))
     value_usd = members["hedonic"].predict(subjects).round(2)
     itemised = itemise(groundwork, members, np.array([1.0, 0.0]), subjects, value_usd)
