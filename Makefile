@@ -26,12 +26,12 @@ up: $(READY) ## run the platform on this machine, with the synthetic county
 demo: $(READY) ## set everything up and run the main job end to end
 	$(BIN)/terrafusion demo
 
-check: $(READY) ## lint, types, import rules, unit and contract tests; no server, under a minute
+check: $(READY) ## lint, types, import rules, the quick unit and contract tests; no server, under a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -n 2 -m "not slow and not soak" tests/unit tests/contracts
+	$(PYTEST) -n 2 --hypothesis-profile check -m "not slow and not soak" tests/unit tests/contracts
 
 test: $(READY) ## the whole test suite
 	$(BIN)/ruff format --check .

@@ -14,6 +14,7 @@ FORBID_SKIPS = "TERRAFUSION_FORBID_SKIPS"
 
 # a busy machine fails no test, and what a run says of a change is said of the change; soaks draw anew
 settings.register_profile("suite", deadline=None, derandomize="TERRAFUSION_NEW_SEEDS" not in os.environ)
+settings.register_profile("check", settings.get_profile("suite"), max_examples=30)  # the suite draws a hundred
 settings.load_profile("suite")
 
 

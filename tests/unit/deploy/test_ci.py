@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from clients.sdk.platform import SERVICES
@@ -168,16 +169,19 @@ def test_a_failed_installation_leaves_no_setting_behind(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == f"rm -f {NO_CLUSTER}"
 
 
+@pytest.mark.slow
 def test_a_skip_is_a_skip_where_nothing_forbids_it_and_soak_runs_wait_to_be_asked_for(tmp_path: Path) -> None:
     output = run_pytest(tmp_path, SUITE)
     assert output.splitlines()[-1].startswith("1 passed, 3 skipped, 1 deselected, 1 xfailed")
 
 
+@pytest.mark.slow
 def test_soak_runs_are_for_those_who_ask(tmp_path: Path) -> None:
     output = run_pytest(tmp_path, SUITE, "-m", "soak")
     assert output.splitlines()[-1].startswith("1 failed, 5 deselected")
 
 
+@pytest.mark.slow
 def test_a_forbidden_skip_fails_with_its_reason(tmp_path: Path) -> None:
     output = run_pytest(tmp_path, SUITE, TERRAFUSION_FORBID_SKIPS="1")
     assert output.splitlines()[-1].startswith("1 failed, 1 passed, 1 deselected, 1 xfailed, 2 errors")
@@ -185,6 +189,7 @@ def test_a_forbidden_skip_fails_with_its_reason(tmp_path: Path) -> None:
         assert f"TERRAFUSION_FORBID_SKIPS=1 forbids a skip: Skipped: {reason}" in output
 
 
+@pytest.mark.slow
 def test_a_module_that_skips_itself_fails_too(tmp_path: Path) -> None:
     suite = 'import pytest\npytest.importorskip("no_such_module")\n'
     output = run_pytest(tmp_path, suite, TERRAFUSION_FORBID_SKIPS="1")
@@ -198,6 +203,7 @@ def test_sql_server_is_asked_in_a_job_of_its_own_that_may_skip_nothing() -> None
     assert ".venv/bin/pytest tests/integration/ingest/test_sql_server.py" in commands("sql-server")
 
 
+@pytest.mark.slow
 def test_what_no_sql_server_verified_is_left_out_and_said_so(tmp_path: Path) -> None:
     suite = tmp_path / "suite"
     suite.mkdir()

@@ -44,6 +44,7 @@ def planted_index(month: int, base: int) -> float:
     return 100 * (1 + MONTHLY_TREND_PERCENT / 100) ** (month - base)
 
 
+@pytest.mark.slow
 def test_trend_and_index_of_fifty_thousand_sales_are_those_planted() -> None:
     sales, _ = screen_sales(market(PARCELS_OF_FIFTY_THOUSAND_SALES).sales, PERIOD)
     homes = HOMES.of(sales)
