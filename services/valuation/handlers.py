@@ -14,10 +14,11 @@ from contracts.api.valuation import ValuationParameters
 from contracts.api.valuation_runs import ValuationMode
 from services.valuation import deciding, queries
 from services.valuation.domain.inputs import input_sha256
-from services.valuation.domain.mass import CountyModel, fit_county
+from services.valuation.domain.mass import CountyModel
 from services.valuation.domain.model_card import count_reasons, holdout, model_card
 from services.valuation.domain.properties import Properties, properties
 from services.valuation.evidence import Evidence, coded_refusals, read_evidence, use_codes
+from services.valuation.fitting import fitted_county
 from services.valuation.posting import post
 from services.valuation.revising import revise
 from services.valuation.run_plan import RunPlan, read_plan
@@ -56,14 +57,8 @@ async def value_scope(job: RunningJob, parameters: ValuationParameters) -> None:
     with tempfile.TemporaryFile(prefix="valuation-") as values:
         evidence, parcels, plan = await _read(job, parameters)
         await job.progress(0, len(parcels), "parcels", "fitting the models")
-        model = await job.compute(
-            fit_county,
-            evidence.sold,
-            kinds=set(parcels.kind.tolist()),
-            model=parameters.model,
-            comparables=parameters.comparables,
-            valuation_date=evidence.valuation_date,
-            emphasis=job.county_file.comparables.by_aspect,
+        model = await fitted_county(
+            job, evidence, set(parcels.kind.tolist()), parameters, processes_allowed=Settings().valuation_processes
         )
         outcome = Outcome(evidence, model, plan, await job.compute(input_sha256, evidence.sold, parcels))
         await _value(job, outcome, parcels, values)

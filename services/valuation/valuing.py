@@ -1,27 +1,21 @@
 """Values a scope batch by batch, in its order: in this process, or in several where the scope is large.
 
-Processes and not threads: between them numpy's many short calls leave nothing to gain. Each is started anew (a
-fork of a process with threads may hang) and is given the fitted model once; the batches are the same however many
-processes there are, and so are the bytes that come of them.
+The batches are the same however many processes there are, and so are the bytes that come of them.
 """
 
 import asyncio
-import multiprocessing
-import os
-import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 import numpy as np
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from chassis.errors import TransientError
 from chassis.jobs import RunningJob
 from services.valuation.domain.mass import CountyModel, value_parcels
 from services.valuation.domain.properties import Properties
+from services.valuation.processes import kept
+from services.valuation.processes import processes as further
 from services.valuation.run_plan import RunPlan
 from services.valuation.value_lines import EncodedValues, encode_values
 
@@ -71,15 +65,10 @@ async def valued_batches(
         for batch in batches:
             yield await job.compute(value_batch, model, batch)
         return
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin, (model,))
-    try:
+    async with further(processes, given=model) as pool:
         async for valued in _in_order(pool, batches, ahead=processes * _AHEAD):
             job.check()
             yield valued
-    except BrokenProcessPool as error:
-        raise TransientError("process_lost", "a process that valued parcels was lost") from error
-    finally:
-        await asyncio.to_thread(pool.shutdown, cancel_futures=True)
 
 
 async def _in_order(pool: ProcessPoolExecutor, batches: Iterable[Batch], *, ahead: int) -> AsyncIterator[ValuedBatch]:
@@ -92,25 +81,5 @@ async def _in_order(pool: ProcessPoolExecutor, batches: Iterable[Batch], *, ahea
         yield await asyncio.wrap_future(waiting.popleft())
 
 
-class _Process:
-    """What a further process holds."""
-
-    model: CountyModel
-
-
-def _begin(model: CountyModel) -> None:
-    """In a new process: take the model, and end with the process that asked."""
-    threadpool_limits(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _Process.model = model
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
 def _value(batch: Batch) -> ValuedBatch:
-    return value_batch(_Process.model, batch)
+    return value_batch(kept(), batch)

@@ -1,7 +1,8 @@
 """Revaluing a county: a model per kind of property, every parcel valued or refused with a reason."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -33,7 +34,7 @@ class KindModel:
 
     fitted: FittedModel
     time: TimeAdjustment
-    accuracy: Accuracy | None
+    accuracy: Accuracy | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class CountyModel:
     by_kind: Mapping[str, KindModel]
     refused: Mapping[str, Mapping[str, Any]]
     land_shares: LandShares
+
+    def proven(self, accuracies: Mapping[str, Accuracy]) -> "CountyModel":
+        """The same models with what was found out of how good they are, by kind."""
+        by_kind = {kind: replace(model, accuracy=accuracies.get(kind)) for kind, model in self.by_kind.items()}
+        return replace(self, by_kind=by_kind)
 
     def main(self) -> KindModel:
         """The model with the most sales behind it."""
@@ -67,7 +73,7 @@ def fit_county(
     valuation_date: date,
     emphasis: Mapping[str, float] | None = None,
 ) -> CountyModel:
-    """Fit and evaluate a model for each kind asked for.
+    """Fit a model for each kind asked for.
 
     Refuses (`too_few_sales`) when no kind has enough sales, with the counts by kind.
     """
@@ -76,7 +82,8 @@ def fit_county(
     for kind in sorted(set(kinds), key=KINDS.index):
         of_kind = sold.take(sold.properties.kind == kind)
         try:
-            fitted[kind] = _fit_kind(of_kind, model, (comparables, emphasis), valuation_date)
+            sales, time = learnable_sales(of_kind, valuation_date)
+            fitted[kind] = KindModel(MODELS[model].fit(sales, comparables=comparables, emphasis=emphasis), time)
         except ValuationRefusedError as error:
             refused[kind] = {"code": error.code, **error.details}
     if not fitted:
@@ -84,6 +91,26 @@ def fit_county(
             "too_few_sales", "no kind of property in scope has enough usable sales", {"kinds": refused}
         )
     return CountyModel(valuation_date, fitted, refused, learn_land_shares(sold.properties))
+
+
+def evaluate_county(
+    sold: Sales,
+    *,
+    kinds: Iterable[str],
+    model: str,
+    comparables: int,
+    valuation_date: date,
+    emphasis: Mapping[str, float] | None = None,
+) -> dict[str, Accuracy]:
+    """How good models prove on the newest sales when learned from the older ones; for kinds with enough of both."""
+    found = {}
+    for kind in sorted(set(kinds), key=KINDS.index):
+        of_kind = sold.take(sold.properties.kind == kind)
+        with suppress(ValuationRefusedError):  # perhaps enough sales for a model, too few to hold some out
+            found[kind] = evaluate(
+                of_kind, model=model, valuation_date=valuation_date, comparables=comparables, emphasis=emphasis
+            )
+    return {kind: accuracy for kind, accuracy in found.items() if accuracy is not None}
 
 
 def refusal_reasons(parcels: Properties, kinds: Iterable[str]) -> TextArray:
@@ -115,18 +142,6 @@ def value_parcels(model: CountyModel, parcels: Properties) -> ValuedParcels:
         values += [row for row, is_certain in zip(rows, certain, strict=True) if is_certain]
     unvalued = np.flatnonzero(reasons != "")
     return ValuedParcels(values, {parcels.parcel_id[row]: reasons[row] for row in unvalued})
-
-
-def _fit_kind(sold: Sales, model: str, grid: tuple[int, Mapping[str, float] | None], valuation_date: date) -> KindModel:
-    comparables, emphasis = grid
-    sales, time = learnable_sales(sold, valuation_date)
-    try:
-        accuracy = evaluate(
-            sold, model=model, valuation_date=valuation_date, comparables=comparables, emphasis=emphasis
-        )
-    except ValuationRefusedError:  # enough sales for a model, too few to hold some out
-        accuracy = None
-    return KindModel(MODELS[model].fit(sales, comparables=comparables, emphasis=emphasis), time, accuracy)
 
 
 def _rows(model: CountyModel, fitted: FittedModel, subjects: Properties, estimates: Estimates) -> list[dict[str, Any]]:
