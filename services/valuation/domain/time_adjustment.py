@@ -13,6 +13,7 @@ from services.valuation.domain.properties import FloatArray
 from services.valuation.domain.sales import TrainingSales
 
 USUAL_BEND = 0.0075  # how much a month's change in log price usually differs from the month before's
+BUMPINESS = 2.0 ** np.arange(-4, 3)  # of a market, in the usual bends: calm ones are told from data
 MEMORY = 0.85  # of a month's departure from the long-run change that is left a month later
 USUAL_CHANGE = 0.003  # of the long-run monthly change in log price: drawn towards 0 as if by one such draw
 DAYS_PER_MONTH = 30.4375
@@ -83,31 +84,44 @@ def _controls(sales: TrainingSales, hedonic: Hedonic) -> FloatArray:
 
 
 def _smooth(index: PriceTrend, sigma: float, period_days: float) -> FloatArray:
-    """Levels of all periods and of those to come, by penalised least squares (a damped local trend).
+    """Levels of all periods and of those to come: an average over how bumpy the market may be.
+
+    Each bumpiness weighs by its marginal likelihood and by how near it is to the usual one (log-normal, within a
+    factor of e as a rule). Years of steady prices speak for a smooth market, whose long-run change then goes on.
+    """
+    fits = [_damped_path(index, sigma, period_days, bumpiness) for bumpiness in BUMPINESS]
+    log_weight = np.array([log_likelihood for _, log_likelihood in fits]) - np.log(BUMPINESS) ** 2 / 2
+    weight = np.exp(log_weight - log_weight.max())
+    return np.asarray(weight / weight.sum() @ np.stack([path for path, _ in fits]), dtype=float)
+
+
+def _damped_path(index: PriceTrend, sigma: float, period_days: float, bumpiness: float) -> tuple[FloatArray, float]:
+    """Levels by penalised least squares (a damped local trend), and their log marginal likelihood but for a constant.
 
     The change from period to period returns to a long-run change (Gardner and McKenzie, 1985), which is
     learned too and drawn towards none; without damping this is the filter of Whittaker (1923).
     """
     months = period_days / DAYS_PER_MONTH
-    seen = index.months[-1].month + 1
-    count = seen + int(LONGEST_CARRY_DAYS / period_days)
+    count = index.months[-1].month + 1 + int(LONGEST_CARRY_DAYS / period_days)
     weight, level = np.zeros(count + 1), np.zeros(count + 1)
     for period in index.months:
         if period.index is not None:
             weight[period.month] = period.sales / sigma**2
             level[period.month] = np.log(period.index / 100.0)
     kept = MEMORY**months
-    usual = USUAL_BEND / np.sqrt(1 - MEMORY**2) * months  # change of a period about the long-run change
-    bend = usual * np.sqrt(1 - kept**2)
+    usual = bumpiness * USUAL_BEND / np.sqrt(1 - MEMORY**2) * months  # change of a period about the long-run change
+    bend, change = usual * np.sqrt(1 - kept**2), USUAL_CHANGE * months
     steps = np.zeros(
         (count, count + 1)
     )  # departures of each period's bend, in usual ones; the last column is the long run
     row = np.arange(count - 1)
     steps[row, row], steps[row, row + 1], steps[row, -1] = -1 / usual, 1 / usual, -1 / usual
     steps[1 : count - 1] = (steps[1 : count - 1] - kept * steps[: count - 2]) * usual / bend
-    steps[count - 1, -1] = 1 / (USUAL_CHANGE * months)
-    solved = np.linalg.solve(np.diag(weight) + steps.T @ steps, weight * level)
-    return np.asarray(solved[:-1], dtype=float)
+    steps[count - 1, -1] = 1 / change
+    precision = np.diag(weight) + steps.T @ steps
+    solved = np.linalg.solve(precision, weight * level)
+    freedom = -np.log(usual) - (count - 2) * np.log(bend) - np.linalg.slogdet(precision)[1] / 2
+    return np.asarray(solved[:-1], dtype=float), float(freedom - level @ (weight * (level - solved)) / 2)
 
 
 def _days(dates: NDArray[np.datetime64]) -> FloatArray:
