@@ -9,9 +9,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 LOG = Path(__file__).with_name("scorings.jsonl")
 DECIDES_VALUES = (
-    *("baselines", "boosting", "calibration", "comparables", "encoding", "evidence", "figures", "grid", "hedonic"),
-    *("kernel", "kernel_learning", "kriging", "location", "models", "neighbors", "properties", "regression"),
-    *("sale_file", "sales", "time_adjustment", "vicinity"),
+    *("baselines", "boosting", "calibration", "comparables", "encoding", "evidence", "features", "figures"),
+    *("grid", "hedonic", "kernel", "kernel_learning", "kriging", "location", "models", "neighbors", "network"),
+    *("network_training", "properties", "regression", "sale_file", "sales", "time_adjustment", "vicinity"),
 )
 
 

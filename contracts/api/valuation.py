@@ -17,7 +17,7 @@ from contracts.api.valuation_runs import (
     ValueFactor,
 )
 
-ModelName = Literal["blend", "comparables", "hedonic", "kriging", "boosting", "reconciled"]
+ModelName = Literal["blend", "comparables", "hedonic", "kriging", "boosting", "network", "reconciled"]
 PropertyKind = Literal["improved_residential", "vacant_land", "other"]
 
 

@@ -1,8 +1,4 @@
-"""Gradient-boosted trees on what regression and kriging leave of log price.
-
-No sale's own price stands behind its own features: its neighbourhood's level leaves it out, kriging and
-vicinity leave its parcel out, and its surroundings count sales before it only.
-"""
+"""Gradient-boosted trees on what regression and kriging leave of log price."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,13 +7,11 @@ import numpy as np
 import xgboost
 
 from services.valuation.domain.evidence import Groundwork
-from services.valuation.domain.hedonic import LOCATION
+from services.valuation.domain.features import Features, learn_features
 from services.valuation.domain.properties import FloatArray, Properties
 from services.valuation.domain.remembered import Remembered
 from services.valuation.domain.tree_shap import TreeShap, learn_tree_shap
-from services.valuation.domain.vicinity import Vicinity, learn_vicinity
 
-SALES_AROUND, SURROUNDINGS, WHOLE = "sales_around", "surroundings", "whole_property"
 MINIMUM_SALES = 150  # below, trees of ten sales a leaf say nothing that the regression does not
 BINS = 64  # values of a feature told apart: fewer are faster and no worse
 SALES_PER_TREE, FEWEST_TREES, MOST_TREES = 20, 50, 800
@@ -43,7 +37,7 @@ class Boosting:
     """Fitted trees; without them (too few sales) the regression and the sales around stand alone."""
 
     groundwork: Groundwork
-    vicinity: Vicinity
+    features: Features
     trees: xgboost.Booster | None
 
     def predict(self, properties: Properties) -> FloatArray:
@@ -72,72 +66,32 @@ class Boosting:
 
     def _explain(self, properties: Properties) -> dict[str, FloatArray]:
         assert self._tree_shap is not None
-        return dict(zip(self._tree_shap.groups, self._tree_shap.explain(self._described(properties)).T, strict=True))
+        return dict(zip(self._tree_shap.groups, self._tree_shap.explain(self.features.of(properties)).T, strict=True))
 
     def _compute_log_parts(self, properties: Properties) -> tuple[FloatArray, FloatArray, FloatArray]:
         base = self.groundwork.hedonic.predict(properties)
         foretold, _ = self.groundwork.foretell(properties)
         if self.trees is None:
             return base, foretold, np.zeros(len(base))
-        return base, foretold, self.trees.inplace_predict(self._described(properties)).astype(float)
-
-    @cached_property
-    def _described(self) -> Remembered[FloatArray]:
-        return Remembered(self._describe)
-
-    def _describe(self, properties: Properties) -> FloatArray:
-        place = self.groundwork.hedonic.contributions(properties)[LOCATION]
-        nearby = self.groundwork.surroundings.level(properties)
-        return _features(self, properties, (place, nearby, *self.groundwork.foretell(properties)))
+        return base, foretold, self.trees.inplace_predict(self.features.of(properties)).astype(float)
 
     @cached_property
     def _tree_shap(self) -> TreeShap | None:
-        return None if self.trees is None else learn_tree_shap(self.trees, _lines(self, self.trees.num_features()))
+        return (
+            None if self.trees is None else learn_tree_shap(self.trees, self.features.lines(self.trees.num_features()))
+        )
 
 
 def fit_boosting(groundwork: Groundwork) -> Boosting:
     """Trees on the sales of the groundwork; the same sales give the same trees."""
     sales, hedonic = groundwork.sales, groundwork.hedonic
-    untrained = Boosting(groundwork, learn_vicinity(sales, hedonic), None)
+    features = learn_features(groundwork)
     if len(sales) < MINIMUM_SALES:
-        return untrained
-    effect = np.array([hedonic.neighborhoods[name] for name in sales.properties.neighborhood])
-    own_out = hedonic.left_out_effects(sales.properties.neighborhood) - effect
-    place = hedonic.contributions(sales.properties)[LOCATION] + own_out
-    nearby = groundwork.surroundings.level(sales.properties, before_day=sales.day)
-    foretold, deviation = groundwork.own_foretold
-    features = _features(untrained, sales.properties, (place, nearby, foretold, deviation))
-    left = hedonic.residual - foretold
+        return Boosting(groundwork, features, None)
+    left = hedonic.residual - groundwork.own_foretold[0]
     trees = xgboost.train(
         SETTINGS,
-        xgboost.QuantileDMatrix(features, left, nthread=1, max_bin=BINS),
+        xgboost.QuantileDMatrix(features.of_sold(sales.properties), left, nthread=1, max_bin=BINS),
         num_boost_round=int(np.clip(len(sales) // SALES_PER_TREE, FEWEST_TREES, MOST_TREES)),
     )
-    return Boosting(groundwork, untrained.vicinity, trees)
-
-
-def _features(
-    boosting: Boosting, properties: Properties, place: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
-) -> FloatArray:
-    """Numbers as they are, levels by their effect, the place, what is around it, and what is foretold of it."""
-    hedonic = boosting.groundwork.hedonic
-    effect, nearby, foretold, deviation = place
-    parts = hedonic.contributions(properties)
-    known = hedonic.encoding.numbers(properties)
-    unknown = np.full(len(properties), np.nan)
-    raw = [known.get(name, unknown) for name in hedonic.encoding.fill]
-    levels = [parts[group] for group in hedonic.encoding.level_groups()]
-    east, north = hedonic.plane.meters(properties).T
-    whole = sum(parts.values(), np.zeros(len(properties))) - parts[LOCATION] + effect
-    where = [east, north, east + north, east - north, effect, nearby, whole]
-    around = boosting.vicinity.describe(properties)
-    return np.column_stack([*raw, *levels, *where, around, foretold, whole + foretold, deviation])
-
-
-def _lines(boosting: Boosting, count: int) -> list[str]:
-    """The line of the grid that each of the features belongs to."""
-    encoding = boosting.groundwork.hedonic.encoding
-    raw = ["age" if name == "years_since_built" else name for name in encoding.fill]
-    known = [*raw, *encoding.level_groups(), *[LOCATION] * 5, SALES_AROUND, WHOLE]
-    last = [SALES_AROUND, WHOLE, SALES_AROUND]
-    return [*known, *[SURROUNDINGS] * (count - len(known) - len(last)), *last]
+    return Boosting(groundwork, features, trees)

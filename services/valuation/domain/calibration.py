@@ -6,15 +6,17 @@ members fitted on older sales only.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
 from appraisal.ratio_statistics import prb_of
-from services.valuation.domain.properties import FloatArray
+from services.valuation.domain.properties import FloatArray, IntArray
 
 COVERAGE = 0.90
 NEAR = 0.10  # confidence is the chance of a value within 10 % of the price
 WEIGHT_STEPS = 20
+STEPS_MOVED = (4, 2, 1)  # from member to member, first many at once: as good as trying every mix
 PRIOR_SALES = 200  # of evidence for equal weights, level 1 and no stretch
 LARGEST_STRETCH = 0.05
 FARTHEST_LOG = 5.0  # of an interval's end: 148 times the value, beyond which it says nothing anyway
@@ -67,26 +69,36 @@ def best_weights(member_usd: FloatArray, price_usd: FloatArray) -> FloatArray:
     Errors are taken about each mix's own median, as the level is set afterwards. Few sales cannot tell
     members apart: the weights are drawn towards equal ones as if by `PRIOR_SALES` sales.
     """
-    best, weights = np.inf, np.full(member_usd.shape[1], 1.0 / member_usd.shape[1])
-    for steps in _divisions(WEIGHT_STEPS, member_usd.shape[1]):
-        candidate = np.array(steps) / WEIGHT_STEPS
-        error = np.log(member_usd @ candidate / price_usd)
-        loss = float(np.mean(np.abs(error - np.median(error))))
-        if loss < best - 1e-9:
-            best, weights = loss, candidate
+    count = member_usd.shape[1]
+    steps = np.full(count, WEIGHT_STEPS // count)
+    steps[: WEIGHT_STEPS - steps.sum()] += 1
+    least = _mix_loss(member_usd, price_usd, steps)
+    for moved in STEPS_MOVED:
+        while True:
+            moves = [(_mix_loss(member_usd, price_usd, after), *after) for after in _moves(steps, moved)]
+            if not moves or min(moves)[0] >= least - 1e-9:
+                break
+            least, *best = min(moves)
+            steps = np.array(best)
+    weights = steps / WEIGHT_STEPS
     share = len(price_usd) / (len(price_usd) + PRIOR_SALES)
     shrunken: FloatArray = share * weights + (1 - share) / len(weights)
     return np.asarray(shrunken / shrunken.sum(), dtype=float)
 
 
-def _divisions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
-    """Every way to divide a whole into parts."""
-    if parts == 1:
-        yield (total,)
-        return
-    for first in range(total + 1):
-        for rest in _divisions(total - first, parts - 1):
-            yield (first, *rest)
+def _mix_loss(member_usd: FloatArray, price_usd: FloatArray, steps: IntArray) -> float:
+    error = np.log(member_usd @ (steps / WEIGHT_STEPS) / price_usd)
+    return float(np.mean(np.abs(error - np.median(error))))
+
+
+def _moves(steps: IntArray, moved: int) -> Iterator[IntArray]:
+    """Every way to give so many steps of one member to another."""
+    for giver, taker in permutations(range(len(steps)), 2):
+        if steps[giver] >= moved:
+            after = steps.copy()
+            after[giver] -= moved
+            after[taker] += moved
+            yield after
 
 
 def learn_level(value_usd: FloatArray, price_usd: FloatArray) -> Level:

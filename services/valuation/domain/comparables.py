@@ -1,9 +1,8 @@
 """Comparable sales: the nearest in one space of comparability, each adjusted to the subject.
 
-Reconciled with the boosted trees, the grid has two lines more: `model` is what the trees see beyond the other
-lines, so that a sale is adjusted by the whole difference that the model makes between it and the subject;
-`particular` takes out what a price holds that the model cannot explain, but for the share of it that such
-sales have in common.
+Reconciled with trees and networks, the grid has two lines more: `model` is what these see beyond the other lines,
+so that a sale is adjusted by the whole difference that they make between it and the subject; `particular` takes
+out what a price holds that they cannot explain, but for the share of it that such sales have in common.
 
 Every dimension of the space is a log price difference: for each characteristic, for location and for time
 what the market makes of the difference; for distance on the ground `DISTANCE_WEIGHT` per spacing of sales. A
@@ -17,10 +16,10 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import cKDTree
 
-from services.valuation.domain.boosting import Boosting
 from services.valuation.domain.evidence import Groundwork
 from services.valuation.domain.grid import Grid, adjust
 from services.valuation.domain.hedonic import LOCATION
+from services.valuation.domain.network import Learned
 from services.valuation.domain.properties import FloatArray, IntArray, Properties
 from services.valuation.domain.remembered import Remembered
 from services.valuation.domain.sales import TrainingSales
@@ -48,7 +47,7 @@ class Comparables:
     ground: FloatArray
     tree: cKDTree
     count: int
-    boosting: Boosting | None = None
+    learned: Learned | None = None
     particular: FloatArray | None = None
 
     def predict(self, subjects: Properties) -> FloatArray:
@@ -77,7 +76,7 @@ class Comparables:
         return Remembered(self._grid)
 
     def _grid(self, subjects: Properties) -> Grid:
-        parts = log_parts(self.groundwork, subjects, self.boosting)
+        parts = log_parts(self.groundwork, subjects, self.learned)
         ground = ground_of(self.groundwork, subjects)
         space = _space(ground, parts * emphasis_of(self.groundwork, self.lines), np.zeros(len(subjects)))
         row, own = self._nearest(subjects, space)
@@ -117,31 +116,31 @@ class Comparables:
         return np.take_along_axis(row, order, 1), np.take_along_axis(own, order, 1)
 
 
-def fit_comparables(groundwork: Groundwork, count: int, boosting: Boosting | None = None) -> Comparables:
+def fit_comparables(groundwork: Groundwork, count: int, learned: Learned | None = None) -> Comparables:
     """Candidates for `count` comparables a parcel, without prices that characteristics do not explain.
 
-    With `boosting` the adjustments are reconciled with it.
+    The adjustments are reconciled with what trees and networks `learned`.
     """
     hedonic = groundwork.hedonic
     explained = np.abs(hedonic.residual) <= FAR_RESIDUAL * hedonic.sigma
     newest = {parcel: row for row, parcel in enumerate(groundwork.sales.properties.parcel_id) if explained[row]}
     sales = groundwork.sales.take(np.array(sorted(newest.values()), dtype=np.int64))
-    parts = log_parts(groundwork, sales.properties, boosting)
+    parts = log_parts(groundwork, sales.properties, learned)
     ground = ground_of(groundwork, sales.properties)
-    lines = (*hedonic.encoding.groups(), LOCATION, *((MODEL,) if boosting else ()))
+    lines = (*hedonic.encoding.groups(), LOCATION, *((MODEL,) if learned else ()))
     recency = groundwork.emphasis.get(TIME, 1.0)
     space = _space(ground, parts * emphasis_of(groundwork, lines), sales.day * recency)
-    particular = None if boosting is None else sales.log_price - hedonic.intercept - parts.sum(axis=1)
-    return Comparables(groundwork, sales, lines, parts, ground, cKDTree(space), count, boosting, particular)
+    particular = None if learned is None else sales.log_price - hedonic.intercept - parts.sum(axis=1)
+    return Comparables(groundwork, sales, lines, parts, ground, cKDTree(space), count, learned, particular)
 
 
-def log_parts(groundwork: Groundwork, properties: Properties, boosting: Boosting | None) -> FloatArray:
+def log_parts(groundwork: Groundwork, properties: Properties, learned: Learned | None) -> FloatArray:
     """Log price by line of the grid; location is the neighbourhood, the place and what nearby sales leave."""
     parts = groundwork.hedonic.contributions(properties)
     parts[LOCATION] = parts[LOCATION] + groundwork.surroundings.level(properties)
-    if boosting is not None:
+    if learned is not None:
         told = groundwork.hedonic.intercept + sum(parts.values(), np.zeros(len(properties)))
-        parts[MODEL] = np.log(boosting.predict(properties)) - told
+        parts[MODEL] = np.log(learned.predict(properties)) - told
     return np.column_stack([*parts.values()])
 
 

@@ -17,9 +17,11 @@ from typing import Protocol
 
 import numpy as np
 
-from services.valuation.domain.boosting import SALES_AROUND, Boosting
+from services.valuation.domain.boosting import Boosting
 from services.valuation.domain.comparables import Comparables
 from services.valuation.domain.evidence import Groundwork
+from services.valuation.domain.features import SALES_AROUND, WHOLE
+from services.valuation.domain.network import Learned, Network
 from services.valuation.domain.properties import FloatArray, IntArray, Properties
 from services.valuation.domain.regression import KrigedRegression
 
@@ -92,22 +94,32 @@ def _log_parts(groundwork: Groundwork, member: Valuing, properties: Properties) 
     if isinstance(member, KrigedRegression):
         return {**parts, SALES_AROUND: groundwork.foretell(properties)[0]}
     if isinstance(member, Boosting):
-        return _boosted(groundwork, member, properties)
+        return _told(groundwork, properties, member.added_by_trees(properties))
+    if isinstance(member, Network):
+        return _told(groundwork, properties, {WHOLE: member.added_by_networks(properties)})
     if isinstance(member, Comparables):
         told = (
             {**parts, SALES_AROUND: groundwork.surroundings.level(properties)}
-            if member.boosting is None
-            else _boosted(groundwork, member.boosting, properties)
+            if member.learned is None
+            else _told(groundwork, properties, _added(member.learned, properties))
         )
         whole = np.log(member.predict(properties)) - groundwork.hedonic.intercept
         return {**told, COMPARABLE_SALES: whole - sum(told.values())}
     return parts
 
 
-def _boosted(groundwork: Groundwork, boosting: Boosting, properties: Properties) -> dict[str, FloatArray]:
+def _added(learned: Learned, properties: Properties) -> dict[str, FloatArray]:
+    """What trees and networks add in equal parts, by line."""
+    added = {line: values / 2 for line, values in learned.boosting.added_by_trees(properties).items()}
+    networks = learned.network.added_by_networks(properties) / 2
+    return {**added, WHOLE: added.get(WHOLE, np.zeros(len(properties))) + networks}
+
+
+def _told(groundwork: Groundwork, properties: Properties, added: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Regression and kriging by line, with what was learned beyond them."""
     parts = {**groundwork.hedonic.contributions(properties), SALES_AROUND: groundwork.foretell(properties)[0]}
-    for line, added in boosting.added_by_trees(properties).items():
-        parts[line] = parts.get(line, np.zeros(len(properties))) + added
+    for line, log_usd in added.items():
+        parts[line] = parts.get(line, np.zeros(len(properties))) + log_usd
     return parts
 
 

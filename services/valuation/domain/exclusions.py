@@ -46,7 +46,7 @@ def _why(found: Comparables, subject: Properties, row: int, candidate: int | Non
     if candidate is None:
         return {"reason": "newer_sale_of_parcel"}
     at = np.array([candidate])
-    differences = log_parts(found.groundwork, subject, found.boosting) - found.parts[at]
+    differences = log_parts(found.groundwork, subject, found.learned) - found.parts[at]
     aspects = found.aspects(differences, ground_of(found.groundwork, subject) - found.ground[at], at)
     total = np.sqrt(sum((aspect**2 for aspect in aspects.values()), np.zeros(1)))
     largest = max(aspects, key=lambda name: float(aspects[name][0]))

@@ -59,8 +59,8 @@ class Hedonic:
         groups = np.array([term.group for term in self.encoding.terms])
         parts = {group: weighted[:, groups == group].sum(axis=1) for group in self.encoding.groups()}
         effect = np.array([self.neighborhoods.get(name, 0.0) for name in properties.neighborhood])
-        surface = _surface(self.plane, self.plane_scale, properties, self.waves) @ self.coefficients[matrix.shape[1] :]
-        parts[LOCATION] = effect + surface
+        waved = surface(self.plane, self.plane_scale, properties, self.waves) @ self.coefficients[matrix.shape[1] :]
+        parts[LOCATION] = effect + waved
         return parts
 
     def robust_weight(self, residual: FloatArray) -> FloatArray:
@@ -92,9 +92,9 @@ def fit_hedonic(sales: TrainingSales) -> Hedonic:
     points = plane.meters(sold)
     scale = max(float(np.std(points)), 1.0)
     waves = min(MOST_WAVES, len(sales) // SALES_PER_WAVE)
-    surface = _surface(plane, scale, sold, waves)
-    design = np.column_stack([encoding.matrix(sold), surface])
-    penalty = np.array([term.penalty for term in encoding.terms] + [1.0] * surface.shape[1])
+    waved = surface(plane, scale, sold, waves)
+    design = np.column_stack([encoding.matrix(sold), waved])
+    penalty = np.array([term.penalty for term in encoding.terms] + [1.0] * waved.shape[1])
     names, groups = np.unique(sold.neighborhood.astype(str), return_inverse=True)
     grouping = _Grouping(groups, len(names))
     coefficients, effects, intercept, residual = _robust(design, sales.log_price, grouping, penalty)
@@ -112,7 +112,7 @@ def fit_hedonic(sales: TrainingSales) -> Hedonic:
     )
 
 
-def _surface(plane: Plane, scale: float, properties: Properties, waves: int) -> FloatArray:
+def surface(plane: Plane, scale: float, properties: Properties, waves: int) -> FloatArray:
     """A smooth surface of place: a bowl, and waves of two widths in every direction (Rahimi and Recht, 2007).
 
     More waves where more sales can tell them; their directions are drawn once and for all.

@@ -13,8 +13,8 @@ from services.valuation.domain.kernel import PLACE, TIME, WIDE_LIKENESS, Axes, K
 from services.valuation.domain.neighbors import nearest
 from services.valuation.domain.properties import FloatArray, IntArray
 
-SAMPLE, NEIGHBORS, ROUNDS, STEPS = 1_200, 30, 2, 20
-USUAL_RATE, PRIOR = 0.3, 0.002
+SAMPLE, NEIGHBORS, ROUNDS, STEPS = 2_400, 30, 2, 25
+USUAL_RATE = 0.3  # within a factor of e for two in three: a prior that counts the less, the more sales there are
 BLOCK = 100
 SEED = 0
 
@@ -42,7 +42,7 @@ def learn_kernel(axes: Axes, evidence: Evidence) -> Kernel:
         solved = minimize(
             _objective,
             found,
-            args=(evidence, rows, beside),
+            args=(_groups(evidence, np.column_stack([rows, beside])),),
             jac=True,
             method="L-BFGS-B",
             bounds=np.column_stack([low, high]),
@@ -65,58 +65,74 @@ def _start(evidence: Evidence, dimensions: int) -> FloatArray:
     return np.array([*amplitudes, *rates, np.log(1 / 1.5), np.log(1 / 25)])
 
 
-def _objective(logs: FloatArray, evidence: Evidence, rows: IntArray, beside: IntArray) -> tuple[float, FloatArray]:
-    total, gradient = 0.0, np.zeros_like(logs)
+@dataclass(frozen=True)
+class _Group:
+    """Sales with those beside each: what is left, how noisy, and the squared distances of every two of them.
+
+    One row per coordinate, one column per pair.
+    """
+
+    left: FloatArray
+    noisier: FloatArray
+    squares: FloatArray
+
+
+def _groups(evidence: Evidence, rows: IntArray) -> list[_Group]:
+    first, second = np.triu_indices(rows.shape[1], 1)
+    groups = []
     for start in range(0, len(rows), BLOCK):
-        group = np.column_stack([rows[start : start + BLOCK], beside[start : start + BLOCK]])
-        loss, slope = _block(logs, evidence, group)
+        group = rows[start : start + BLOCK]
+        points = evidence.coordinates[group].transpose(2, 0, 1)
+        squares = (points[..., first] - points[..., second]) ** 2
+        groups.append(_Group(evidence.left[group], evidence.noisier[group], squares.reshape(len(points), -1)))
+    return groups
+
+
+def _objective(logs: FloatArray, groups: list[_Group]) -> tuple[float, FloatArray]:
+    total, gradient, count = 0.0, np.zeros_like(logs), sum(len(group.left) for group in groups)
+    for group in groups:
+        loss, slope = _block(logs, group)
         total += loss
         gradient += slope
     unusual = logs[4:] - np.log(USUAL_RATE)
-    gradient /= len(rows)
-    gradient[4:] += 2 * PRIOR * unusual
-    return total / len(rows) + PRIOR * float(unusual @ unusual), gradient
+    gradient /= count
+    gradient[4:] += unusual / count
+    return (total + 0.5 * float(unusual @ unusual)) / count, gradient
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """The three covariances of a block, and the distances that they fall with."""
-
-    alike: FloatArray
-    place: FloatArray
-    wide: FloatArray
-    reach: tuple[FloatArray, FloatArray, FloatArray]
-
-
-def _block(logs: FloatArray, evidence: Evidence, group: IntArray) -> tuple[float, FloatArray]:
+def _block(logs: FloatArray, group: _Group) -> tuple[float, FloatArray]:
     """Loss and gradient of the first of each row of sales, foretold by the others."""
-    points = evidence.coordinates[group]
-    squares = (points[:, :, None, :] - points[:, None, :, :]) ** 2
-    parts = _parts(logs, squares)
-    every = np.arange(group.shape[1])
-    noise = np.exp(logs[3]) * evidence.noisier[group]
-    covariance = parts.alike + parts.place + parts.wide
-    covariance[:, every, every] += noise
-    loss, slope = _foretell(covariance, evidence.left[group])
+    sales, count = group.left.shape
+    first, second = np.triu_indices(count, 1)
+    every = np.arange(count)
+    mixing = _mixing(logs)
+    reach = np.sqrt(mixing @ group.squares + 1e-12)
+    parts = np.exp(logs[:3, None] - reach)
+    amplitudes, noise = np.exp(logs[:3]), np.exp(logs[3]) * group.noisier
+    covariance = np.empty((sales, count, count))
+    covariance[:, first, second] = covariance[:, second, first] = parts.sum(axis=0).reshape(sales, -1)
+    covariance[:, every, every] = amplitudes.sum() + noise
+    loss, slope = _foretell(covariance, group.left)
+    of_pair, of_itself = (slope[:, first, second] + slope[:, second, first]).ravel(), slope[:, every, every]
+    by_part = parts * of_pair
     gradient = np.zeros_like(logs)
-    gradient[:3] = [np.sum(slope * part) for part in (parts.alike, parts.place, parts.wide)]
-    gradient[3] = np.sum(slope[:, every, every] * noise)
-    gradient[4:] = _rate_slopes(logs, slope, squares, parts)
+    gradient[:3] = by_part.sum(axis=1) + amplitudes * of_itself.sum()
+    gradient[3] = np.sum(of_itself * noise)
+    by_mixing = -(by_part / reach) @ group.squares.T * mixing
+    gradient[4:-2] = by_mixing[0]
+    gradient[4 + TIME : -2] += by_mixing[2, TIME:]
+    gradient[-2], gradient[-1] = by_mixing[1].sum(), by_mixing[2, PLACE].sum()
     return loss, gradient
 
 
-def _parts(logs: FloatArray, squares: FloatArray) -> _Parts:
+def _mixing(logs: FloatArray) -> FloatArray:
+    """What a squared distance in each coordinate (columns) counts in each of the three covariances (rows)."""
     rates = np.exp(2 * logs[4:-2])
-    apart = squares[..., PLACE].sum(axis=-1)
-    unlike = squares[..., TIME:] @ rates[TIME:]
-    near = squares[..., PLACE] @ rates[PLACE]
-    reach = (
-        np.sqrt(near + unlike + 1e-12),
-        np.sqrt(apart * np.exp(2 * logs[-2]) + 1e-12),
-        np.sqrt(WIDE_LIKENESS * unlike + apart * np.exp(2 * logs[-1]) + 1e-12),
-    )
-    alike, place, wide = (np.exp(logs[at] - reach[at]) for at in range(3))
-    return _Parts(alike, place, wide, reach)
+    mixing = np.zeros((3, len(rates)))
+    mixing[0] = rates
+    mixing[1, PLACE] = np.exp(2 * logs[-2])
+    mixing[2, PLACE], mixing[2, TIME:] = np.exp(2 * logs[-1]), WIDE_LIKENESS * rates[TIME:]
+    return mixing
 
 
 def _foretell(covariance: FloatArray, left: FloatArray) -> tuple[float, FloatArray]:
@@ -133,18 +149,3 @@ def _foretell(covariance: FloatArray, left: FloatArray) -> tuple[float, FloatArr
     mixed = -by_mean[:, None] * pull + by_variance[:, None] * weight
     slope[:, 1:, 1:] = weight[:, :, None] * mixed[:, None, :]
     return 0.5 * float(np.sum(np.log(variance) + error**2 / variance)), slope
-
-
-def _rate_slopes(logs: FloatArray, slope: FloatArray, squares: FloatArray, parts: _Parts) -> FloatArray:
-    rates = np.exp(2 * logs[4:-2])
-    alike, place, wide = (
-        -slope * part / reach for part, reach in zip((parts.alike, parts.place, parts.wide), parts.reach, strict=True)
-    )
-    dimensions = squares.shape[-1]
-    flat = squares.reshape(-1, dimensions)
-    by_rate = (alike.ravel() @ flat) * rates
-    by_rate[TIME:] += WIDE_LIKENESS * (wide.ravel() @ flat[:, TIME:]) * rates[TIME:]
-    apart = squares[..., PLACE].sum(axis=-1)
-    by_place = np.sum(place * apart) * np.exp(2 * logs[-2])
-    by_wide = np.sum(wide * apart) * np.exp(2 * logs[-1])
-    return np.array([*by_rate, by_place, by_wide])

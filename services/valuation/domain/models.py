@@ -21,6 +21,7 @@ from services.valuation.domain.comparables import Comparables, fit_comparables
 from services.valuation.domain.contributions import Itemised, itemise
 from services.valuation.domain.evidence import Groundwork, learn_groundwork
 from services.valuation.domain.kernel import Kernel
+from services.valuation.domain.network import Learned, Network, fit_network
 from services.valuation.domain.properties import BoolArray, FloatArray, Properties
 from services.valuation.domain.regression import Regression, fit_kriged_regression
 from services.valuation.domain.sales import TrainingSales
@@ -183,10 +184,19 @@ class Model:
 Maker = Callable[[Groundwork, int, Mapping[str, Member]], Member]
 
 
+def _trees(groundwork: Groundwork, made: Mapping[str, Member]) -> Boosting:
+    trees = made.get("boosting")
+    return trees if isinstance(trees, Boosting) else fit_boosting(groundwork)
+
+
+def _networks(groundwork: Groundwork, made: Mapping[str, Member]) -> Network:
+    networks = made.get("network")
+    return networks if isinstance(networks, Network) else fit_network(_trees(groundwork, made))
+
+
 def _reconciled(groundwork: Groundwork, comparables: int, made: Mapping[str, Member]) -> Member:
-    boosting = made.get("boosting")
-    trees = boosting if isinstance(boosting, Boosting) else fit_boosting(groundwork)
-    return fit_comparables(groundwork, comparables, trees)
+    network = _networks(groundwork, made)
+    return fit_comparables(groundwork, comparables, Learned(network.boosting, network))
 
 
 MEMBERS: Mapping[str, Maker] = MappingProxyType(
@@ -195,10 +205,11 @@ MEMBERS: Mapping[str, Maker] = MappingProxyType(
         "hedonic": lambda groundwork, *_: Regression(groundwork.hedonic),
         "kriging": lambda groundwork, *_: fit_kriged_regression(groundwork),
         "boosting": lambda groundwork, *_: fit_boosting(groundwork),
+        "network": lambda groundwork, _, made: _networks(groundwork, made),
         "reconciled": _reconciled,
     }
 )
-BLENDED = ("comparables", "hedonic", "kriging", "boosting", "reconciled")
+BLENDED = ("comparables", "hedonic", "kriging", "boosting", "network", "reconciled")
 MODELS: Mapping[str, Model] = MappingProxyType(
     {"blend": Model("blend", BLENDED), **{name: Model(name, (name,)) for name in MEMBERS}}
 )

@@ -48,7 +48,7 @@ def test_every_model_says_its_lines(name: str, blend: FittedModel) -> None:
     itemised = fitted.itemise(subjects, value_usd)
     assert (itemised.cents.sum(axis=1) == np.rint(value_usd * 100)).all()
     assert ("comparable_sales" in itemised.lines) == (name in {"blend", "comparables", "reconciled"})
-    assert ("whole_property" in itemised.lines) == (name in {"blend", "boosting", "reconciled"})
+    assert ("whole_property" in itemised.lines) == (name in {"blend", "boosting", "network", "reconciled"})
 
 
 def test_larger_houses_are_worth_more_for_their_size(blend: FittedModel) -> None:

@@ -8,9 +8,10 @@ from services.valuation.domain.boosting import fit_boosting
 from services.valuation.domain.comparables import PARTICULAR, fit_comparables
 from services.valuation.domain.evidence import Groundwork, learn_groundwork
 from services.valuation.domain.kernel import Kernel
-from services.valuation.domain.kernel_learning import _objective, _start
+from services.valuation.domain.kernel_learning import _groups, _objective, _start
 from services.valuation.domain.kriging import MINIMUM_SALES, Kriging, fit_kriging
 from services.valuation.domain.neighbors import nearest
+from services.valuation.domain.network import Learned, fit_network
 from services.valuation.domain.sales import TrainingSales
 
 pytestmark = pytest.mark.slow
@@ -53,11 +54,8 @@ def test_the_gradient_of_what_is_learned_is_true(kriging: Kriging) -> None:
     beside = nearest(kriging.kernel, evidence.coordinates, evidence.coordinates[rows], 12, own=rows)
     assert (beside != rows[:, None]).all()
     start = _start(evidence, evidence.coordinates.shape[1])
-    error = check_grad(
-        lambda at: _objective(at, evidence, rows, beside)[0],
-        lambda at: _objective(at, evidence, rows, beside)[1],
-        start,
-    )
+    groups = _groups(evidence, np.column_stack([rows, beside]))
+    error = check_grad(lambda at: _objective(at, groups)[0], lambda at: _objective(at, groups)[1], start)
     assert error < 1e-4
 
 
@@ -93,12 +91,13 @@ def test_no_property_is_no_error(groundwork: Groundwork) -> None:
 
 def test_a_reconciled_grid_adds_up_and_stays_near_its_model(groundwork: Groundwork) -> None:
     boosting = fit_boosting(groundwork)
-    found = fit_comparables(groundwork, 5, boosting)
+    learned = Learned(boosting, fit_network(boosting))
+    found = fit_comparables(groundwork, 5, learned)
     subjects = groundwork.sales.properties.take(np.arange(60))
     grid = found.grid(subjects)
     assert (grid.price_cents + grid.adjustment_cents.sum(axis=2) == grid.adjusted_cents).all()
     assert grid.lines[-1] == PARTICULAR
-    apart = np.log(grid.indicated_usd / boosting.predict(subjects))
-    plain = np.log(fit_comparables(groundwork, 5).grid(subjects).indicated_usd / boosting.predict(subjects))
+    apart = np.log(grid.indicated_usd / learned.predict(subjects))
+    plain = np.log(fit_comparables(groundwork, 5).grid(subjects).indicated_usd / learned.predict(subjects))
     assert np.abs(apart).mean() < np.abs(plain).mean()
     assert np.abs(apart).max() < 0.15

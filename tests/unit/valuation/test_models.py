@@ -28,7 +28,7 @@ EVERY = sorted(MODELS)
 
 
 def test_registry_holds_the_models_that_can_be_asked_for() -> None:
-    assert EVERY == ["blend", "boosting", "comparables", "hedonic", "kriging", "reconciled"]
+    assert EVERY == ["blend", "boosting", "comparables", "hedonic", "kriging", "network", "reconciled"]
 
 
 def test_no_sale_after_the_valuation_date_touches_a_value_of_any_model(frame: pl.DataFrame) -> None:
