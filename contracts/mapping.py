@@ -350,6 +350,15 @@ class Pair(Section):
         """The tables by name."""
         return {table.name: table for table in self.tables}
 
+    def _personal_attributes(self) -> set[str]:
+        tables = self.table_by_name
+        return {
+            name
+            for name, field in self.entities.parcel.attributes.items()
+            for source in field.sources
+            if source.name in tables[source.table].personal
+        }
+
     def _has_layers(self, official: Official) -> bool:
         tables = self.table_by_name
         layers, group, status = (
@@ -382,6 +391,8 @@ class Pair(Section):
             raise ValueError(f"pair {self.pair} uses what its tables do not declare: {unknown}")
         if self.official and not self._has_layers(self.official):
             raise ValueError(f"pair {self.pair}: official needs layers that link parcel_id, tax_year and supplement")
+        if shown := sorted(self._personal_attributes()):
+            raise ValueError(f"pair {self.pair} makes attributes of personal columns, which everybody sees: {shown}")
         if self.connector == "files" and (missing := [t.name for t in self.tables if t.file is None]):
             raise ValueError(f"pair {self.pair} names no file for {missing}")
         return self

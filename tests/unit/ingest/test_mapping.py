@@ -53,6 +53,15 @@ def test_names_and_addresses_of_owners_are_declared_personal() -> None:
     assert all(source.name in tables[source.table].personal for source in sources)
 
 
+@pytest.mark.parametrize("attribute", ["account.file_as_name", {"column": "account.file_as_name", "where": {}}])
+def test_a_personal_column_never_becomes_an_attribute(attribute: Any) -> None:
+    document = pair("benton").model_dump(mode="json")
+    assert "contact" not in Pair.model_validate(document).entities.parcel.attributes
+    document["entities"]["parcel"]["attributes"]["contact"] = attribute
+    with pytest.raises(ValidationError, match=r"personal columns.*contact"):
+        Pair.model_validate(document)
+
+
 @pytest.mark.parametrize(
     "change",
     [
