@@ -1,11 +1,11 @@
 """How near the models come to what the sales' noise allows, on the synthetic county's own price process.
 
-    python -m benchmarks.noise_floor [--parcels 200000] [--models blend hedonic ...] [--attributes]
+    python -m benchmarks.noise_floor [--parcels 200000] [--models blend hedonic ...] [--without-attributes]
 
 Fitted on the county's qualified sales of homes (51,331 of 200,000 parcels), they value homes that never sold, whose
 true value the county's maker knows. Beside the error against that value stands the error against prices with a
-sale's noise, and the floor: what the true values themselves are off those prices. `--attributes` also tells the
-models of garages and fireplaces, which move the planted price and are not among the columns that a run reads.
+sale's noise, and the floor: what the true values themselves are off those prices. Garages and fireplaces, which move
+the planted price, are attributes of the record, chosen and read as a run does; `--without-attributes` keeps them back.
 """
 
 import argparse
@@ -99,10 +99,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parcels", type=int, default=200_000)
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
-    parser.add_argument("--attributes", action="store_true")
+    parser.add_argument("--without-attributes", action="store_true")
     asked = parser.parse_args()
     with threadpool_limits(1):
-        county = planted_county(parcels=asked.parcels, attributes=NOTED if asked.attributes else ())
+        county = planted_county(parcels=asked.parcels, attributes=() if asked.without_attributes else NOTED)
         print(json.dumps(measure(county, asked.models)))
 
 

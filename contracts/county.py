@@ -70,6 +70,23 @@ class ComparableSettings(Section):
         return {str(aspect): weight for aspect, weight in self.emphasis.items()}
 
 
+class ValuationSettings(Section):
+    """Which further attributes of the record models may use. By themselves they use what tells the sales apart."""
+
+    ignore_attributes: tuple[str, ...] = Field(
+        default=(), description="never used: what repeats a price or an assessed value, or follows from one"
+    )
+    use_attributes: tuple[str, ...] = Field(
+        default=(), description="used although the name speaks of money, such as market_area"
+    )
+
+    @model_validator(mode="after")
+    def _says_one_of_each(self) -> Self:
+        if both := sorted({*self.ignore_attributes} & {*self.use_attributes}):
+            raise ValueError(f"valuation ignores and uses the same attributes: {both}")
+        return self
+
+
 class ReportSettings(Section):
     """What reports say of the county."""
 
@@ -91,6 +108,7 @@ class County(Section):
     sale_validity: SaleValidity
     sale_scrutiny: SaleScrutiny = SaleScrutiny()
     comparables: ComparableSettings = ComparableSettings()
+    valuation: ValuationSettings = ValuationSettings()
     residential_use_codes: tuple[str, ...] = ()
     vacant_use_codes: tuple[str, ...] = ()
     reports: ReportSettings = ReportSettings()

@@ -14,7 +14,9 @@ from chassis.counties import load_county
 from chassis.errors import NotFoundError, PermanentError
 from chassis.service import Service
 from contracts.api.valuation import ComparablesAnswer, ComparablesQuery, ExplainedValue, ValuationScope
+from contracts.county import County
 from services.valuation import queries
+from services.valuation.domain.attributes import NO_ATTRIBUTES, Attributes
 from services.valuation.domain.comparables import Comparables, fit_comparables
 from services.valuation.domain.contributions import itemise
 from services.valuation.domain.documents import characteristics, comparable_sales
@@ -23,13 +25,21 @@ from services.valuation.domain.evidence import learn_groundwork, learnable_sales
 from services.valuation.domain.exclusions import exclusions
 from services.valuation.domain.explanation import explain
 from services.valuation.domain.mass import refusal_reasons
-from services.valuation.domain.properties import Properties, UseCodes, properties
+from services.valuation.domain.properties import Properties, properties
 from services.valuation.evidence import Evidence, coded_refusals, read_evidence, use_codes
 
 SUBJECT = "query.valuation.comparables.*"
 KEPT_GROUNDWORKS = 8
 USUAL_COUNT = 5
-Learned = tuple[Comparables, EquityRoll | None]
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What was learned of one kind of property in a county, and by which attributes beside the fixed columns."""
+
+    candidates: Comparables
+    roll: EquityRoll | None
+    attributes: Attributes
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class _Material:
     kind: str
     emphasis: dict[str, float]
     parcels: pl.DataFrame
-    codes: UseCodes
+    county: County
 
 
 class ComparablesDesk:
@@ -49,7 +59,7 @@ class ComparablesDesk:
     def __init__(self, service: Service) -> None:
         self.service = service
         self.learning = asyncio.Lock()
-        self.groundworks: OrderedDict[tuple[Any, ...], Learned] = OrderedDict()
+        self.groundworks: OrderedDict[tuple[Any, ...], _Learned] = OrderedDict()
 
     async def answer(self, query: ComparablesQuery, message: NatsMessage) -> ComparablesAnswer:
         """The adjustment grid; the chassis makes problems of refusals and of what is no query."""
@@ -60,20 +70,21 @@ class ComparablesDesk:
         county_file = load_county(self.service.settings.counties_dir, county)
         async with self.service.database.read(county) as connection:
             scope = ValuationScope(parcel_ids=[query.parcel_id])
-            subject = properties(
-                await queries.read_parcels(connection, county, scope), use_codes=use_codes(county_file)
-            )
-            if not len(subject):
+            plain = _described(await queries.read_parcels(connection, county, scope), NO_ATTRIBUTES, county_file)
+            if not len(plain):
                 raise NotFoundError("parcel_unknown", f"there is no active parcel {query.parcel_id!r}")
             freshness = await queries.read_freshness(connection, county)
-            kind = str(subject.kind[0])
+            kind = str(plain.kind[0])
             emphasis = county_file.comparables.by_aspect
-            key = (county, kind, query.valuation_date, freshness, tuple(sorted(emphasis.items())))
+            said = county_file.model_dump_json(include={"comparables", "valuation"})
+            key = (county, kind, query.valuation_date, freshness, said)
             learned, material = self.groundworks.get(key), None
             if learned is None:
                 evidence = await read_evidence(connection, county_file, valuation_date=query.valuation_date)
-                parcels = await queries.read_parcels(connection, county, ValuationScope(all=True))
-                material = _Material(evidence, kind, emphasis, parcels, use_codes(county_file))
+                parcels = await queries.read_parcels(connection, county, ValuationScope(all=True), evidence.attributes)
+                material = _Material(evidence, kind, emphasis, parcels, county_file)
+            used = learned.attributes if learned else evidence.attributes
+            subject = _described(await queries.read_parcels(connection, county, scope, used), used, county_file)
             valued = await queries.read_latest_value(connection, county, query.parcel_id)
         _refuse_unfit(subject)
         if material is not None:
@@ -82,7 +93,7 @@ class ComparablesDesk:
         found = await asyncio.to_thread(_grid_of, learned, subject, query)
         return found.model_copy(update={"latest": _explained(**valued) if valued else None})
 
-    async def _learn(self, key: tuple[Any, ...], material: "_Material") -> Learned:
+    async def _learn(self, key: tuple[Any, ...], material: "_Material") -> _Learned:
         """Learn once for everyone who waits for the same; forget the oldest."""
         async with self.learning:
             if key not in self.groundworks:
@@ -109,16 +120,21 @@ def _refuse_unfit(subject: Properties) -> None:
         raise PermanentError(reason, f"parcel {subject.parcel_id[0]} has no comparables: {reason}")
 
 
-def _learn(material: _Material) -> Learned:
+def _described(parcels: pl.DataFrame, attributes: Attributes, county: County) -> Properties:
+    return attributes.onto(properties(parcels, use_codes=use_codes(county)), parcels)
+
+
+def _learn(material: _Material) -> _Learned:
     evidence = material.evidence
     of_kind = evidence.sold.take(evidence.sold.properties.kind == material.kind)
     sales, _ = learnable_sales(of_kind, evidence.valuation_date)
     groundwork = learn_groundwork(sales, emphasis=material.emphasis)
-    parcels = properties(material.parcels, use_codes=material.codes)
+    parcels = _described(material.parcels, evidence.attributes, material.county)
     usable = (parcels.kind == material.kind) & (refusal_reasons(parcels, [material.kind]) == "")
     assessed_usd = material.parcels["total_value_usd"].fill_null(float("nan")).to_numpy()
     found = fit_comparables(groundwork, USUAL_COUNT)
-    return found, learn_equity_roll(groundwork, parcels.take(usable), assessed_usd[usable])
+    roll = learn_equity_roll(groundwork, parcels.take(usable), assessed_usd[usable])
+    return _Learned(found, roll, evidence.attributes)
 
 
 def _explained(value_usd: float, contributions: dict[str, float], run_id: UUID | None = None) -> ExplainedValue:
@@ -126,8 +142,8 @@ def _explained(value_usd: float, contributions: dict[str, float], run_id: UUID |
     return ExplainedValue(run_id=run_id, value_usd=value_usd, contributions=contributions, sentences=sentences)
 
 
-def _grid_of(learned: Learned, subject: Properties, query: ComparablesQuery) -> ComparablesAnswer:
-    candidates, roll = learned
+def _grid_of(learned: _Learned, subject: Properties, query: ComparablesQuery) -> ComparablesAnswer:
+    candidates, roll = learned.candidates, learned.roll
     found, groundwork = replace(candidates, count=query.comparables), candidates.groundwork
     grid = found.grid(subject)
     beside = comparable_sales(found, subject, grid)[0]

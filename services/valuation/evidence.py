@@ -1,5 +1,6 @@
 """Reads what a valuation needs: the county's rules, its sales, and the date that everything is valued at."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from chassis.database import Connection
 from chassis.errors import PermanentError
 from contracts.county import County
 from services.valuation import queries
+from services.valuation.domain.attributes import AttributeRules, Attributes, candidates, choose
 from services.valuation.domain.properties import UseCodes
 from services.valuation.domain.refusal import ValuationRefusedError
 from services.valuation.domain.sales import Sales, to_sales
@@ -25,7 +27,7 @@ NOMINAL_PRICE_USD = 1_000.0
 class Evidence:
     """The usable sales of a county up to a date; `refused` counts the others by reason.
 
-    `decisions` counts what persons had decided of them.
+    `decisions` counts what persons had decided of them; `attributes` are those that models use.
     """
 
     tax_year: int
@@ -33,11 +35,18 @@ class Evidence:
     sold: Sales
     refused: dict[str, int]
     decisions: dict[str, int]
+    attributes: Attributes
 
 
 def use_codes(county: County) -> UseCodes:
     """The beginnings of the county's use codes by kind."""
     return UseCodes(residential=county.residential_use_codes, vacant_land=county.vacant_use_codes)
+
+
+def attribute_rules(county: County) -> AttributeRules:
+    """What the county says of attributes."""
+    said = county.valuation
+    return AttributeRules(ignored=said.ignore_attributes, used=said.use_attributes)
 
 
 async def read_evidence(
@@ -51,10 +60,16 @@ async def read_evidence(
     year, at = await valued_at(connection, county, tax_year=tax_year, valuation_date=valuation_date)
     first = first_sale_date(at)
     minimum = max(NOMINAL_PRICE_USD, county.sale_validity.minimum_price_usd)
-    frame = await queries.read_sales(connection, county.county, scrutiny=county.sale_scrutiny, from_date=first)
+    known = await queries.count_attributes(connection, county.county, from_date=first)
+    looked_at = candidates(known, attribute_rules(county))
+    frame = await queries.read_sales(
+        connection, county.county, scrutiny=county.sale_scrutiny, from_date=first, attributes=looked_at.keys
+    )
     rules = ScreeningRules(from_date=first, to_date=at, minimum_price_usd=minimum)
     kept, refused = screen_sales(frame, rules)
-    return Evidence(year, at, to_sales(kept, use_codes(county)), refused, _count_decisions(frame))
+    attributes = await asyncio.to_thread(choose, looked_at, kept)
+    sold = to_sales(attributes.typed(kept), use_codes(county), attributes)
+    return Evidence(year, at, sold, refused, _count_decisions(frame), attributes)
 
 
 def _count_decisions(frame: pl.DataFrame) -> dict[str, int]:

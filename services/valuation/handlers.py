@@ -69,14 +69,14 @@ async def value_scope(job: RunningJob, parameters: ValuationParameters) -> None:
 async def _read(job: RunningJob, parameters: ValuationParameters) -> tuple[Evidence, Properties, RunPlan]:
     county = job.county_file
     async with job.database.read(job.county) as connection:
-        frame = await queries.read_parcels(connection, job.county, parameters.parcels)
-        if not frame.height:
-            raise PermanentError("no_parcels_in_scope", "no active parcel is in the scope")
         evidence = await read_evidence(
             connection, county, tax_year=parameters.tax_year, valuation_date=parameters.valuation_date
         )
+        frame = await queries.read_parcels(connection, job.county, parameters.parcels, evidence.attributes)
+        if not frame.height:
+            raise PermanentError("no_parcels_in_scope", "no active parcel is in the scope")
         plan = await read_plan(connection, job.county, parameters, tax_year=evidence.tax_year)
-    return evidence, properties(frame, use_codes=use_codes(county)), plan
+    return evidence, evidence.attributes.onto(properties(frame, use_codes=use_codes(county)), frame), plan
 
 
 async def _value(job: RunningJob, outcome: Outcome, parcels: Properties, values: BinaryIO) -> None:
@@ -99,7 +99,7 @@ def _refuse_unknown(outcome: Outcome, parameters: ValuationParameters, parcels: 
 async def _complete(job: RunningJob, parameters: ValuationParameters, outcome: Outcome, values: BinaryIO) -> None:
     evidence, model = outcome.evidence, outcome.model
     card = model_card(model, sales_refused=evidence.refused, version=version("terrafusion"))
-    card["sale_decisions"] = evidence.decisions
+    card |= {"sale_decisions": evidence.decisions, "attributes": evidence.attributes.card()}
     run = {
         "run_id": job.id,
         "tax_year": evidence.tax_year,

@@ -1,6 +1,6 @@
 """All SQL of the valuation service: it reads ingest's published views and writes its own runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -11,6 +11,7 @@ import polars as pl
 from chassis.database import Connection
 from contracts.api.valuation import ValuationScope
 from contracts.county import SaleScrutiny
+from services.valuation.domain.attributes import COLUMN, NO_ATTRIBUTES, Attributes
 
 _CHARACTERISTICS = {
     "use_code": pl.String,
@@ -40,6 +41,7 @@ _SOLD_COLUMNS = ", ".join(
     else (f"parcel.{name}::float8" if kind == pl.Float64 else f"parcel.{name}")
     for name, kind in _CHARACTERISTICS.items()
 )
+CHUNK_ROWS = 20_000
 _SALE_SCHEMA = {
     "sale_id": pl.String,
     "parcel_id": pl.String,
@@ -78,15 +80,39 @@ async def read_tax_year(connection: Connection, county: str) -> int | None:
     return year
 
 
-async def read_sales(connection: Connection, county: str, *, scrutiny: SaleScrutiny, from_date: date) -> pl.DataFrame:
+async def count_attributes(connection: Connection, county: str, *, from_date: date) -> dict[str, int]:
+    """How many sales since a date are of parcels that have each attribute; only texts, numbers and truth count."""
+    rows = await connection.fetch(
+        """
+        SELECT entry.key, count(*) AS known
+        FROM ingest.sale_v1 AS sale
+        JOIN ingest.parcel_v1 AS parcel ON parcel.county = sale.county AND parcel.parcel_id = sale.parcel_id
+        CROSS JOIN LATERAL jsonb_each(
+            CASE jsonb_typeof(parcel.attributes) WHEN 'object' THEN parcel.attributes ELSE '{}' END) AS entry
+        WHERE sale.county = $1 AND sale.sale_date >= $2
+            AND jsonb_typeof(entry.value) IN ('string', 'number', 'boolean') AND entry.value <> '""'
+        GROUP BY entry.key
+        """,
+        county,
+        from_date,
+    )
+    return {row["key"]: row["known"] for row in rows}
+
+
+async def read_sales(
+    connection: Connection, county: str, *, scrutiny: SaleScrutiny, from_date: date, attributes: Sequence[str] = ()
+) -> pl.DataFrame:
     """Sales since a date with the characteristics of what was sold; sales of unknown parcels are left out.
 
     Beside the source's code stand a person's decision and what statistics may decide, both of the same price.
+    The attributes named are those of the parcel as it is now, as texts.
     """
-    rows = await connection.fetch(
+    chunks = _chunks(
+        connection,
         f"""
         SELECT sale.sale_id, sale.parcel_id, sale.sale_date, sale.sale_price_usd::float8, sale.is_qualified,
             sale.parcel_count::int8, decided.decision, statistics.reason AS statistics_reason, {_SOLD_COLUMNS}
+            {_attribute_columns(attributes, first=5)}
         FROM ingest.sale_v1 AS sale
         JOIN ingest.parcel_v1 AS parcel ON parcel.county = sale.county AND parcel.parcel_id = sale.parcel_id
         LEFT JOIN valuation.sale_decision_v1 AS decided
@@ -107,15 +133,21 @@ async def read_sales(connection: Connection, county: str, *, scrutiny: SaleScrut
         from_date,
         list(scrutiny.decisive_reasons),
         scrutiny.minimum_strength,
+        *attributes,
     )
-    return _frame(rows, _SALE_SCHEMA)
+    schema = {**_SALE_SCHEMA, **{COLUMN + name: pl.String for name in attributes}}
+    return pl.concat([_frame((), schema), *[_frame(rows, schema) async for rows in chunks]])
 
 
-async def read_parcels(connection: Connection, county: str, scope: ValuationScope) -> pl.DataFrame:
-    """The active parcels of the scope, in order of their id."""
-    rows = await connection.fetch(
+async def read_parcels(
+    connection: Connection, county: str, scope: ValuationScope, attributes: Attributes = NO_ATTRIBUTES
+) -> pl.DataFrame:
+    """The active parcels of the scope, in order of their id, with these attributes as they are typed."""
+    keys = attributes.keys
+    chunks = _chunks(
+        connection,
         f"""
-        SELECT parcel.parcel_id, {_PARCEL_COLUMNS}
+        SELECT parcel.parcel_id, {_PARCEL_COLUMNS} {_attribute_columns(keys, first=5)}
         FROM ingest.parcel_v1 AS parcel
         WHERE parcel.county = $1 AND parcel.is_active
             AND ($2::text[] IS NULL OR parcel.parcel_id = ANY($2))
@@ -128,8 +160,11 @@ async def read_parcels(connection: Connection, county: str, scope: ValuationScop
         scope.parcel_ids,
         scope.neighborhoods,
         scope.use_codes,
+        *keys,
     )
-    return _frame(rows, _PARCEL_SCHEMA)
+    schema = {**_PARCEL_SCHEMA, **{COLUMN + key: pl.String for key in keys}}
+    typed = [attributes.typed(_frame(rows, schema)) async for rows in chunks]
+    return pl.concat([attributes.typed(_frame((), schema)), *typed])
 
 
 async def read_latest_value(connection: Connection, county: str, parcel_id: str) -> dict[str, Any] | None:
@@ -194,8 +229,8 @@ async def save_run(connection: Connection, county: str, run: Mapping[str, Any]) 
     )
 
 
-async def save_values(connection: Connection, county: str, run_id: UUID, csv: BinaryIO) -> None:
-    """Enter a run's values from CSV lines of `VALUE_COLUMNS`.
+async def save_values(connection: Connection, county: str, run_id: UUID, lines: BinaryIO) -> None:
+    """Enter a run's values from lines of `VALUE_COLUMNS` as `value_lines` encodes them.
 
     By way of a temporary table, since PostgreSQL does not COPY into tables with row-level security.
     """
@@ -203,7 +238,7 @@ async def save_values(connection: Connection, county: str, run_id: UUID, csv: Bi
     await connection.execute(
         f"CREATE TEMPORARY TABLE valued ON COMMIT DROP AS SELECT {columns} FROM valuation.parcel_value WITH NO DATA"  # noqa: S608 constants
     )
-    await connection.copy_to_table("valued", source=csv, columns=list(VALUE_COLUMNS), format="csv")
+    await connection.copy_to_table("valued", source=lines, columns=list(VALUE_COLUMNS))
     await connection.execute(
         f"INSERT INTO valuation.parcel_value (county, run_id, {columns}) SELECT $1, $2, {columns} FROM valued",  # noqa: S608
         county,
@@ -223,6 +258,22 @@ async def save_refusals(connection: Connection, county: str, run_id: UUID, refus
         list(refused.keys()),
         list(refused.values()),
     )
+
+
+def _attribute_columns(keys: Sequence[str], *, first: int) -> str:
+    """Each key of the attributes as text, by places from the first on; what is no plain value is not known."""
+    cell = (
+        ", CASE WHEN jsonb_typeof(parcel.attributes -> ${0}::text) IN ('string', 'number', 'boolean')"
+        " THEN parcel.attributes ->> ${0}::text END"
+    )
+    return "".join(cell.format(place) for place in range(first, first + len(keys)))
+
+
+async def _chunks(connection: Connection, query: str, *args: Any) -> AsyncIterator[list[asyncpg.Record]]:
+    """Rows by and by, so that never all of them stand beside the frames that they become."""
+    cursor = await connection.cursor(query, *args)
+    while rows := await cursor.fetch(CHUNK_ROWS):
+        yield rows
 
 
 def _frame(rows: Sequence[asyncpg.Record], schema: Mapping[str, Any]) -> pl.DataFrame:

@@ -41,10 +41,14 @@ def comparable_sales(found: Comparables, subjects: Properties, grid: Grid) -> li
 
 
 def characteristics(properties: Properties, row: int) -> dict[str, str | float | None]:
-    """What is known of one property."""
+    """What is known of one property, further attributes last."""
     numbers = {name: float(getattr(properties, name)[row]) for name in NUMBERS}
-    known = {name: None if np.isnan(value) else value for name, value in numbers.items()}
-    return {**{name: getattr(properties, name)[row] or None for name in TEXTS}, **known}
+    further = {name: float(values[row]) for name, values in properties.attributes.items()}
+    known, more = (
+        {name: None if np.isnan(value) else value for name, value in of.items()} for of in (numbers, further)
+    )
+    texts = {name: getattr(properties, name)[row] or None for name in TEXTS}
+    return {**texts, **known, **more, **{name: levels[row] or None for name, levels in properties.categories.items()}}
 
 
 def _sale(found: Comparables, row: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Nothing personal is told: only what kind of property it is, what it adds up from, and how sure that is.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -24,6 +25,12 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "quality": "the quality of the building",
         "condition": "the condition of the building",
         "use": "what the property is used for",
+        "garage_area_sqft": "the size of the garage",
+        "gross_area_sqft": "the size of all floors together",
+        "fireplaces": "the number of fireplaces",
+        "heating": "the kind of heating",
+        "style": "the style of the building",
+        "subdivision": "the subdivision",
         "location": "where the property is",
         "sales_around": "recent sales nearby and of similar properties",
         "surroundings": "how the property compares with its neighbors",
@@ -35,6 +42,10 @@ WORDS: Mapping[str, str] = MappingProxyType(
         "cap": "the limit on how much a value may change in a year",
     }
 )
+
+
+UNITS = frozenset({"sqft", "sf", "sqm", "ft", "feet", "acres", "acre", "usd", "percent", "pct", "count", "code", "cd"})
+_WORDS = re.compile(r"_+|\s+|(?<=[a-z0-9])(?=[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -72,9 +83,17 @@ def explain(contributions: Mapping[str, float], value_usd: float) -> Explanation
     )
 
 
+def in_words(name: str) -> str:
+    """A county's own name of an attribute as one would say it: words apart, without its unit."""
+    words = _WORDS.sub(" ", name).split()
+    while len(words) > 1 and words[-1].lower() in UNITS:
+        words.pop()
+    return " ".join(word if word.isupper() else word.lower() for word in words) or "another characteristic"
+
+
 def _sentence(name: str, usd: int) -> str:
     if name == BASE:
         return f"We start at ${usd:,}, the value of a typical property of this kind here."
-    cause = WORDS.get(name, name.replace("_", " "))
+    cause = WORDS.get(name) or in_words(name)
     verb, way = ("adds", "") if usd > 0 else ("takes", " away")
     return f"{cause[0].upper()}{cause[1:]} {verb} ${abs(usd):,}{way}."

@@ -1,6 +1,5 @@
 """Any file of sales as sales: known columns by name, the others as features whose types are found out."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,21 +8,14 @@ import numpy as np
 import polars as pl
 
 from appraisal.sale_screening import ScreeningRules, screen_sales
+from services.valuation.domain.column_types import MOSTLY, find_type, free_name, is_year, to_date, to_number
 from services.valuation.domain.properties import IMPROVED_RESIDENTIAL, NUMBERS, TEXTS, properties
 from services.valuation.domain.refusal import ValuationRefusedError
 from services.valuation.domain.sales import Sales
 
 REQUIRED = ("sale_price", "sale_date")
 KNOWN = (*REQUIRED, "sale_id", "parcel_id", *NUMBERS, *TEXTS)
-RESERVED = frozenset({"location", "time", "distance", "model", "particular", "base", "sales_around", "calibration"})
-DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y", "%Y/%m/%d", "%m-%d-%Y", "%d.%m.%Y", "%b %d, %Y", "%d-%b-%Y")
-MOSTLY = 0.95  # of a column's filled cells: enough to tell its type
 NOMINAL_PRICE_USD = 1_000.0
-FEWEST_OF_A_LEVEL = 5
-FIRST_YEAR, LAST_YEAR = 1600.0, 2200.0
-SHORTEST_CODE, CLOSE_TOGETHER, ROWS_PER_CODE = 10_000.0, 1.5, 20
-_TIME_OF_DAY = re.compile(r"[T ]\d{1,2}:?\d{2}.*$")
-_MONEY = r"[$,\s]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +44,7 @@ def read_sales(table: pl.DataFrame, fields: Mapping[str, str], *, ignore: Sequen
     )
     others = {name: column for name, column in fields.items() if name not in KNOWN}
     used = {*fields.values(), *ignore}
-    others |= {_free_name(column): column for column in table.columns if column not in used}
+    others |= {free_name(column, "file"): column for column in table.columns if column not in used}
     numbers, texts, features = _further(table, others)
     frame = pl.DataFrame([*_with_effective_year(typed, numbers).get_columns(), *numbers, *texts])
     kept, left_out = _screen(frame)
@@ -69,20 +61,6 @@ def read_sales(table: pl.DataFrame, fields: Mapping[str, str], *, ignore: Sequen
     return SaleFile(sales=sales, left_out=left_out, features=features, notes=_notes(sales))
 
 
-def to_number(column: pl.Series) -> pl.Series:
-    """Plain numbers, or money with its sign and commas; null where a cell holds no finite number."""
-    plain = column.cast(pl.String).str.replace_all(_MONEY, "")
-    numbers = plain.cast(pl.Float64, strict=False)
-    return numbers.set(~numbers.is_finite().fill_null(value=False), None)
-
-
-def to_date(column: pl.Series) -> pl.Series:
-    """Dates in the one of the usual forms that most cells have; a time of day is dropped."""
-    text = column.cast(pl.String).str.strip_chars().str.replace(_TIME_OF_DAY.pattern, "")
-    read = [text.str.to_date(form, strict=False) for form in DATE_FORMATS]
-    return min(read, key=lambda dates: dates.null_count())
-
-
 def _require(table: pl.DataFrame, fields: Mapping[str, str], ignore: Sequence[str]) -> None:
     for name in REQUIRED:
         if name not in fields:
@@ -96,55 +74,17 @@ def _require(table: pl.DataFrame, fields: Mapping[str, str], ignore: Sequence[st
             )
 
 
-def _free_name(column: str) -> str:
-    taken = column in RESERVED or column in KNOWN or column in {"use", "quality", "age", "living_area", "land_area"}
-    return f"{column} (of the file)" if taken else column
-
-
 def _further(table: pl.DataFrame, others: Mapping[str, str]) -> tuple[list[pl.Series], list[pl.Series], dict[str, str]]:
     """Further numbers and texts, and what each column was taken for."""
     numbers: list[pl.Series] = []
     texts: list[pl.Series] = []
     features: dict[str, str] = {}
     for name, column in others.items():
-        taken = _typed(table[column])
-        features[column] = "unused" if taken is None else "text" if taken.dtype == pl.String else "number"
-        if taken is not None:
-            (texts if taken.dtype == pl.String else numbers).append(taken.alias(name))
+        kind = find_type(table[column])
+        features[column] = "unused" if kind is None else "text" if kind.is_text else "number"
+        if kind is not None:
+            (texts if kind.is_text else numbers).append(kind.read(table[column]).alias(name))
     return numbers, texts, features
-
-
-def _typed(column: pl.Series) -> pl.Series | None:
-    """Numbers (dates as years), or texts of which some recur; None where there is nothing to learn from."""
-    text = column.cast(pl.String).str.strip_chars()
-    filled = text.is_not_null() & (text != "")
-    count = int(filled.sum())
-    if not count or text.filter(filled).n_unique() == 1 == text.n_unique():
-        return None
-    numbers = to_number(text)
-    if numbers.is_not_null().sum() >= MOSTLY * count:
-        if _is_year(numbers):
-            return numbers.set((numbers == 0).fill_null(value=False), None)
-        return text if _is_code(numbers) else numbers
-    dates = to_date(text)
-    if dates.is_not_null().sum() >= MOSTLY * count:
-        return dates.dt.year() + dates.dt.ordinal_day() / 366.0
-    commonest = int(text.filter(filled).value_counts()["count"].max())  # type: ignore[arg-type]
-    return text if commonest >= FEWEST_OF_A_LEVEL else None
-
-
-def _is_year(numbers: pl.Series) -> bool:
-    """Whether all numbers but 0 (which then means none) are years."""
-    given = numbers.filter((numbers != 0).fill_null(value=False))
-    return bool(len(given)) and bool((given.is_between(FIRST_YEAR, LAST_YEAR) & (given == given.floor())).all())
-
-
-def _is_code(numbers: pl.Series) -> bool:
-    """Whether whole numbers are names, as postal codes are: long, of one length, close together, and recurring."""
-    given = numbers.drop_nulls()
-    low, high = float(given.min()), float(given.max())  # type: ignore[arg-type]
-    alike = low >= SHORTEST_CODE and high < CLOSE_TOGETHER * low and len(f"{low:.0f}") == len(f"{high:.0f}")
-    return alike and bool((given == given.floor()).all()) and given.n_unique() * ROWS_PER_CODE <= len(given)
 
 
 def _with_effective_year(known: pl.DataFrame, numbers: Sequence[pl.Series]) -> pl.DataFrame:
@@ -152,7 +92,7 @@ def _with_effective_year(known: pl.DataFrame, numbers: Sequence[pl.Series]) -> p
     if "year_built" not in known.columns or "effective_year_built" in known.columns:
         return known
     built = known["year_built"]
-    renovated = [years for years in numbers if _is_year(years) and _is_renovation(years, built)]
+    renovated = [years for years in numbers if is_year(years) and _is_renovation(years, built)]
     if not renovated:
         return known
     return known.with_columns(effective_year_built=pl.max_horizontal(built, *renovated))

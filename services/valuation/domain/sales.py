@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from services.valuation.domain.attributes import NO_ATTRIBUTES, Attributes
 from services.valuation.domain.properties import (
     BoolArray,
     FloatArray,
@@ -42,10 +43,13 @@ class Sales:
         )
 
 
-def to_sales(frame: pl.DataFrame, use_codes: UseCodes) -> Sales:
-    """Screened sales with the characteristics of what was sold, as `appraisal.sale_screening` leaves them."""
+def to_sales(frame: pl.DataFrame, use_codes: UseCodes, attributes: Attributes = NO_ATTRIBUTES) -> Sales:
+    """Screened sales with the characteristics of what was sold, as `appraisal.sale_screening` leaves them.
+
+    The frame has the columns of attributes as `Attributes.typed` makes them.
+    """
     return Sales(
-        properties=properties(frame, use_codes=use_codes),
+        properties=attributes.onto(properties(frame, use_codes=use_codes), frame),
         sale_id=np.array(frame["sale_id"].to_list(), dtype=object),
         sale_date=frame["sale_date"].to_numpy().astype("datetime64[D]"),
         price_usd=frame["sale_price_usd"].to_numpy().astype(float),

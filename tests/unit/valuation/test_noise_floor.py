@@ -4,12 +4,12 @@ import pytest
 
 from benchmarks.noise_floor import measure
 from services.ingest.synthetic.prices import MONTHLY_TREND_PERCENT, PRICE_NOISE_SD
-from tests.support.planted_county import NOTED, planted_county
+from tests.support.planted_county import planted_county
 
 
 @pytest.mark.slow
 def test_three_thousand_sales_bring_the_blend_near_the_noise_floor() -> None:
-    found = measure(planted_county(parcels=12_000, attributes=NOTED), ["blend"])
+    found = measure(planted_county(parcels=12_000), ["blend"])
     assert found["sales"] > 2_900
     assert found["floor_mdape"] == pytest.approx(100 * 0.6745 * PRICE_NOISE_SD, rel=0.05)  # the noise's own quartile
     blend = found["models"]["blend"]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.valuation.domain.column_types import to_date, to_number
 from services.valuation.domain.refusal import ValuationRefusedError
-from services.valuation.domain.sale_file import read_sales, to_date, to_number
+from services.valuation.domain.sale_file import read_sales
 
 FIELDS = {"sale_price": "price", "sale_date": "sold", "parcel_id": "pin", "living_area_sqft": "sqft"}
 
