@@ -76,9 +76,12 @@ def _fields(path: Path) -> tuple[dict[str, str], list[str]]:
 
 def _date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
+        day = date.min
+    if day == date.min:  # has no day before it
         _refuse(f"--split-date must be a day such as 2025-03-01, not {text!r} (date_unreadable)")
+    return day
 
 
 def _table(file: Path) -> "pl.DataFrame":
@@ -88,9 +91,13 @@ def _table(file: Path) -> "pl.DataFrame":
     if not file.is_file():
         _refuse(f"{file}: no such file (file_missing)")
     try:
-        return pl.read_csv(file, infer_schema=False, encoding="utf8-lossy")
+        table = pl.read_csv(file, infer_schema=False, encoding="utf8-lossy")
     except (pl.exceptions.PolarsError, OSError) as error:
         _refuse(f"{file}: not a readable CSV file: {str(error).splitlines()[0]} (file_unreadable)")
+    for name in table.columns:
+        if f"{name}_duplicated_0" in table.columns:  # as polars names the second of two
+            _refuse(f"{file}: more than one column {name!r} (column_repeated)")
+    return table
 
 
 def _refuse(message: str) -> NoReturn:

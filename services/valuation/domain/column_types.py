@@ -14,16 +14,21 @@ TAKEN = frozenset(
         *("sale_price", "sale_date", "sale_id", "parcel_id", *NUMBERS, *TEXTS),
         *("use", "quality", "age", "years_since_built", "living_area", "land_area"),
         *("location", "time", "distance", "model", "particular", "base", "sales_around", "calibration"),
+        *("sale_price_usd", "land_value_usd", "improvement_value_usd", "total_value_usd"),
+        *("is_qualified", "parcel_count", "decision", "statistics_reason"),
         *("surroundings", "whole_property", "comparables", "comparable_sales", "what_if_factor", "cap"),
     }
 )
-DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y", "%Y/%m/%d", "%m-%d-%Y", "%d.%m.%Y", "%b %d, %Y", "%d-%b-%Y")
+DATE_FORMATS = (
+    *("%Y-%m-%d", "%Y%m%d", "%m/%d/%Y", "%Y/%m/%d", "%m-%d-%Y", "%d.%m.%Y", "%b %d, %Y", "%d-%b-%Y"),
+    *("%d/%m/%Y", "%d-%m-%Y", "%m/%d/%y", "%m-%d-%y", "%d-%b-%y", "%B %d, %Y"),  # only where more cells are dates so
+)
 MOSTLY = 0.95  # of a column's filled cells: enough to tell its type
 FEWEST_OF_A_LEVEL = 5
 FIRST_YEAR, LAST_YEAR = 1600.0, 2200.0
 LARGEST = 1e12  # beyond it stands no measure of a property
 SHORTEST_CODE, CLOSE_TOGETHER, ROWS_PER_CODE = 10_000.0, 1.5, 20
-_TIME_OF_DAY = re.compile(r"[T ]\d{1,2}:?\d{2}.*$")
+_TIME_OF_DAY = re.compile(r"( |T)\d{1,2}:\d{2}.*$|T\d{4}.*$")
 _MONEY = r"[$,\s]"
 _TRUTH = {"true": "1", "false": "0"}
 
@@ -131,7 +136,8 @@ def _date_format(text: pl.Series) -> str:
 
 
 def _dates(text: pl.Series, date_format: str) -> pl.Series:
-    return text.str.replace(_TIME_OF_DAY.pattern, "").str.to_date(date_format, strict=False)
+    dates = text.str.replace(_TIME_OF_DAY.pattern, "").str.to_date(date_format, strict=False)
+    return dates.set((dates.dt.year() < FIRST_YEAR).fill_null(value=False), None)  # 14 is not a year of this era
 
 
 def _is_code(numbers: pl.Series) -> bool:

@@ -60,8 +60,8 @@ class Encoding:
         columns = [_column(properties, numbers, self.fill, term) for term in self.terms]
         center = np.array([term.center for term in self.terms])
         scale = np.array([term.scale for term in self.terms])
-        matrix: FloatArray = (np.column_stack(columns) - center) / scale
-        return matrix
+        matrix = np.column_stack([np.empty((len(properties), 0)), *columns])
+        return np.asarray((matrix - center) / scale, dtype=float)
 
     def numbers(self, properties: Properties) -> dict[str, FloatArray]:
         """Every numeric characteristic, NaN where not known: what a tree model takes as it is."""

@@ -16,6 +16,7 @@ from services.valuation.domain.sales import Sales
 REQUIRED = ("sale_price", "sale_date")
 KNOWN = (*REQUIRED, "sale_id", "parcel_id", *NUMBERS, *TEXTS)
 NOMINAL_PRICE_USD = 1_000.0
+EARLIEST = date(1901, 1, 1)  # before it stand the days that databases keep for "no date"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +43,10 @@ def read_sales(table: pl.DataFrame, fields: Mapping[str, str], *, ignore: Sequen
         *(to_number(known[name]).alias(name) for name in (*NUMBERS, "sale_price") if name in known.columns),
         to_date(known["sale_date"]).alias("sale_date"),
     )
-    others = {name: column for name, column in fields.items() if name not in KNOWN}
-    used = {*fields.values(), *ignore}
-    others |= {free_name(column, "file"): column for column in table.columns if column not in used}
+    used = {*(column for name, column in fields.items() if name in KNOWN), *ignore}
+    others = {free_name(column, "file"): column for column in table.columns if column not in used}
     numbers, texts, features = _further(table, others)
-    frame = pl.DataFrame([*_with_effective_year(typed, numbers).get_columns(), *numbers, *texts])
+    frame = pl.DataFrame([*_with_effective_year(_placed(typed), numbers).get_columns(), *numbers, *texts])
     kept, left_out = _screen(frame)
     if not kept.height:
         raise ValuationRefusedError("no_sales", "no row of the file is a usable sale", {"left_out": left_out})
@@ -65,6 +65,11 @@ def _require(table: pl.DataFrame, fields: Mapping[str, str], ignore: Sequence[st
     for name in REQUIRED:
         if name not in fields:
             raise ValuationRefusedError("field_missing", f"the fields name no column for {name}", {"field": name})
+    for name, column in fields.items():
+        if name != "sale_price" and column == fields["sale_price"]:
+            raise ValuationRefusedError(
+                "column_repeated", f"{column!r} is the price, and cannot be {name} as well", {"column": column}
+            )
     for column in (*fields.values(), *ignore):
         if column not in table.columns:
             raise ValuationRefusedError(
@@ -85,6 +90,20 @@ def _further(table: pl.DataFrame, others: Mapping[str, str]) -> tuple[list[pl.Se
         if kind is not None:
             (texts if kind.is_text else numbers).append(kind.read(table[column]).alias(name))
     return numbers, texts, features
+
+
+def _placed(known: pl.DataFrame) -> pl.DataFrame:
+    """Without the coordinates that stand for none: 0 and 0, and those off the globe where most are on it."""
+    if not {"longitude", "latitude"} <= set(known.columns):
+        return known
+    nowhere = (pl.col("longitude") == 0) & (pl.col("latitude") == 0)
+    off = (pl.col("longitude").abs() > 180) | (pl.col("latitude").abs() > 90)
+    given = known.filter(~nowhere)
+    if given.filter(off).height * 2 < given.height:
+        nowhere |= off
+    return known.with_columns(
+        pl.when(nowhere).then(None).otherwise(pl.col(name)).alias(name) for name in ("longitude", "latitude")
+    )
 
 
 def _with_effective_year(known: pl.DataFrame, numbers: Sequence[pl.Series]) -> pl.DataFrame:
@@ -111,7 +130,7 @@ def _screen(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
         parcel_id=pl.col("parcel_id").fill_null("row " + row) if "parcel_id" in given else "row " + row,
         sale_id=pl.col("sale_id").fill_null("row " + row) if "sale_id" in given else "row " + row.str.zfill(9),
     )
-    rules = ScreeningRules(from_date=date.min, to_date=date.max, minimum_price_usd=NOMINAL_PRICE_USD)
+    rules = ScreeningRules(from_date=EARLIEST, to_date=date.max, minimum_price_usd=NOMINAL_PRICE_USD)
     kept, left_out = screen_sales(named, rules)
     once = kept.unique(["parcel_id", "sale_date", "sale_price_usd"], keep="first", maintain_order=True)
     if once.height < kept.height:

@@ -93,6 +93,7 @@ def test_bad_cells_and_unseen_categories_do_not_stop_it(tmp_path: Path) -> None:
         (60, "2023-01-05", FIELDS, "too_few_sales"),
         (60, "2031-01-01", FIELDS, "no_test_sales"),
         (60, "soon", FIELDS, "date_unreadable"),
+        (60, "0001-01-01", FIELDS, "date_unreadable"),
         (60, "2024-01-01", FIELDS + "sale_id: [a, b]", "fields_unreadable"),
         (60, "2024-01-01", "- a list", "fields_unreadable"),
         (60, "2024-01-01", "sale_price: sale_price_usd", "field_missing"),
@@ -107,6 +108,24 @@ def test_what_cannot_be_measured_is_refused_with_a_code(
     assert exit_code == 2
     assert f"({code})" in output
     assert "Traceback" not in output
+
+
+def test_a_column_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    table = planted_sales(count=60).with_columns(price=pl.col("sale_price_usd"))
+    (tmp_path / "fields.yaml").write_text(FIELDS, encoding="utf-8")
+    text = table.write_csv().replace(",price\n", ",sale_price_usd\n", 1)
+    (tmp_path / "sales.csv").write_text(text, encoding="utf-8")
+    asked = ["valuation", "backtest", str(tmp_path / "sales.csv"), "--fields", str(tmp_path / "fields.yaml")]
+    done = CliRunner().invoke(app, [*asked, "--split-date", "2024-01-01"])
+    assert done.exit_code == 2
+    assert "(column_repeated)" in done.output
+
+
+def test_sales_of_which_nothing_is_known_are_valued_at_their_level(tmp_path: Path) -> None:
+    told = planted_sales(count=120).select("sale_date", "sale_price_usd", constant=pl.lit(7))
+    code, output = run(tmp_path, told, "sale_price: sale_price_usd\nsale_date: sale_date\n")
+    assert code == 0, output
+    assert json.loads(output)["models"]["blend"]["median_ratio"] == pytest.approx(1, abs=0.3)
 
 
 def test_no_file_is_refused(tmp_path: Path) -> None:

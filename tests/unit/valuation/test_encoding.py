@@ -36,6 +36,13 @@ def test_a_property_is_encoded_alike_alone_and_among_others(sold: Properties, en
         np.testing.assert_array_equal(encoding.matrix(sold.take(np.array([row])))[0], whole[row])
 
 
+def test_properties_that_nothing_tells_apart_have_no_terms_and_still_a_matrix(sold: Properties) -> None:
+    alike = sold.take(np.zeros(40, dtype=int))
+    nothing = learn_encoding(alike, 2025)
+    assert nothing.terms == ()
+    assert nothing.matrix(alike).shape == (40, 0)
+
+
 def test_constant_columns_and_rare_levels_make_no_terms(encoding: Encoding) -> None:
     names = {term.name for term in encoding.terms}
     assert {"basement", "view", "roof=tile", "roof=slate"} <= names

@@ -139,6 +139,37 @@ def test_fields_that_do_not_fit_the_file_are_refused(fields: dict[str, str], ign
     assert refusal.value.code == code
 
 
+def test_the_price_is_no_other_field_as_well() -> None:
+    with pytest.raises(ValuationRefusedError) as refusal:
+        read_sales(table(), {**FIELDS, "assessed": "price"})
+    assert refusal.value.code == "column_repeated"
+
+
+@pytest.mark.parametrize(
+    "name", ["sale_price_usd", "is_qualified", "parcel_count", "decision", "statistics_reason", "location", "model"]
+)
+def test_a_column_or_field_of_any_name_is_a_feature_and_nothing_else(name: str) -> None:
+    values: list[str | None] = [str(n % 7) for n in range(40)]
+    as_column = read_sales(table(**{name: values}), FIELDS)
+    as_field = read_sales(table(other=values), {**FIELDS, name: "other"})
+    assert (len(as_column.sales), len(as_field.sales)) == (40, 40)
+    assert set(as_column.sales.properties.attributes) == {f"{name} (of the file)"}
+    assert set(as_field.sales.properties.attributes) == {"other"}
+
+
+def test_a_day_that_stands_for_no_date_is_left_out() -> None:
+    read = read_sales(changed("sold", "1900-01-01"), FIELDS)
+    assert read.left_out == {"before_period": 1}
+
+
+def test_coordinates_that_stand_for_none_are_not_known() -> None:
+    longitude: list[str | None] = ["0", "-1190.3", *["-119.3"] * 38]
+    latitude: list[str | None] = ["0.0", "46.2", *["46.2"] * 38]
+    read = read_sales(table(x=longitude, y=latitude), {**FIELDS, "longitude": "x", "latitude": "y"})
+    assert np.isnan(read.sales.properties.longitude).sum() == 2
+    assert any(note.startswith("2 of 40 sales have no coordinates") for note in read.notes)
+
+
 @pytest.mark.parametrize("empty", [table().head(0), table().with_columns(price=pl.lit("1"))])
 def test_a_file_without_a_usable_sale_is_refused(empty: pl.DataFrame) -> None:
     with pytest.raises(ValuationRefusedError) as refusal:
@@ -156,6 +187,14 @@ def test_missing_coordinates_and_a_single_neighborhood_are_told() -> None:
 def test_dates_are_read_in_the_usual_forms(day: date) -> None:
     for form in ("%Y-%m-%d", "%Y%m%dT000000", "%m/%d/%Y", "%Y-%m-%d 13:45:10", "%Y-%m-%dT13:45:10Z"):
         assert to_date(pl.Series([day.strftime(form)])).to_list() == [day]
+
+
+@pytest.mark.parametrize(
+    "form", ["%d/%m/%Y", "%d-%m-%Y", "%m/%d/%y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y", "%b %d, %Y 12:00 AM"]
+)
+def test_the_form_of_dates_is_that_of_most_cells(form: str) -> None:
+    days = [date(2014, 5, 2), date(2014, 10, 13), date(2015, 2, 28), date(2015, 12, 31)]
+    assert to_date(pl.Series([day.strftime(form) for day in days])).to_list() == days
 
 
 @given(st.floats(-1e12, 1e12, allow_nan=False))
