@@ -150,7 +150,7 @@ def test_the_price_is_no_other_field_as_well() -> None:
 )
 def test_a_column_or_field_of_any_name_is_a_feature_and_nothing_else(name: str) -> None:
     values: list[str | None] = [str(n % 7) for n in range(40)]
-    as_column = read_sales(table(**{name: values}), FIELDS)
+    as_column = read_sales(table().with_columns(pl.Series(name, values)), FIELDS)
     as_field = read_sales(table(other=values), {**FIELDS, name: "other"})
     assert (len(as_column.sales), len(as_field.sales)) == (40, 40)
     assert set(as_column.sales.properties.attributes) == {f"{name} (of the file)"}
