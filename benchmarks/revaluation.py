@@ -89,7 +89,7 @@ async def _rate(model: CountyModel, roll: Properties, processes: int, values: Bi
     batches = valuing.batches_of(roll, plan)
     async with aclosing(valuing.valued_batches(job, model, batches, processes=processes)) as found:
         async for batch in found:
-            values.write(batch.lines.csv)
+            values.write(batch.lines.lines)
             valued += batch.lines.valued
     assert valued > 0.99 * len(roll)
     return len(roll) / (time.perf_counter() - started)

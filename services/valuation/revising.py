@@ -12,6 +12,7 @@ from contracts.api.valuation import OF_THE_BASE, ValuationParameters
 from services.valuation import queries, run_queries
 from services.valuation.code_version import code_version
 from services.valuation.deciding import require_run
+from services.valuation.domain.documents import in_name_order
 from services.valuation.domain.model_card import count_reasons
 from services.valuation.domain.runs import RunRules, Standing, finish
 from services.valuation.value_lines import ValueLines, encode_values
@@ -52,7 +53,8 @@ def _rules(parameters: ValuationParameters) -> RunRules:
 
 def _revise_batch(lines: ValueLines, rows: list[asyncpg.Record], rules: RunRules, values: BinaryIO) -> None:
     standing = (Standing(row["neighborhood"], row["use_code"], row["prior_value_usd"]) for row in rows)
-    finished = (finish(dict(row), where, rules) for row, where in zip(rows, standing, strict=True))
+    told = ({**row, "comparables": in_name_order(row["comparables"])} for row in rows)
+    finished = (finish(row, where, rules) for row, where in zip(told, standing, strict=True))
     values.write(lines.add(encode_values(finished)))
 
 

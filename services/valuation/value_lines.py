@@ -1,24 +1,27 @@
 """A run's values as the lines that are stored, their counts and their digest."""
 
-import csv
 import hashlib
-import io
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import to_json
+
 from services.valuation import queries
 
-_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_DOCUMENTS = frozenset({"contributions", "comparables"})
+_ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 @dataclass(frozen=True)
 class EncodedValues:
-    """CSV of `queries.VALUE_COLUMNS`, and what stands in it: `total_value_usd` in USD, `flags` counted by name."""
+    """Lines of `queries.VALUE_COLUMNS`, and what stands in them: `total_value_usd` in USD, `flags` by name.
 
-    csv: bytes
+    The lines are as PostgreSQL's COPY takes them in its text format, which is quicker both ways than CSV.
+    """
+
+    lines: bytes
     valued: int
     flagged: int
     flags: Counter[str]
@@ -26,19 +29,29 @@ class EncodedValues:
 
 
 def encode_values(rows: Iterable[Mapping[str, Any]]) -> EncodedValues:
-    """The lines of finished values, in their order."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    valued, flagged, flags, total_value_usd = 0, 0, Counter[str](), 0.0
+    """The lines of finished values, in their order; comparables have their names in alphabetical order already."""
+    lines: list[str] = []
+    flagged, flags, total_value_usd = 0, Counter[str](), 0.0
     for row in rows:
-        known = {**row, "flags": "{" + ",".join(row["flags"]) + "}"}
-        known |= {name: _JSON.encode(row[name]) for name in ("contributions", "comparables")}
-        lines.writerow([known[name] for name in queries.VALUE_COLUMNS])
-        valued += 1
+        lines.append("\t".join([_field(name, row[name]) for name in queries.VALUE_COLUMNS]))
         flagged += bool(row["flags"])
         flags.update(row["flags"])
         total_value_usd += row["value_usd"]
-    return EncodedValues(text.getvalue().encode(), valued, flagged, flags, total_value_usd)
+    text = "".join(f"{line}\n" for line in lines)
+    return EncodedValues(text.encode(), len(lines), flagged, flags, total_value_usd)
+
+
+def _field(name: str, value: Any) -> str:
+    """A column of a line: documents as JSON, flags as an array of texts."""
+    if value is None:
+        return "\\N"
+    if name == "contributions":
+        value = dict(sorted(value.items()))
+    if name in _DOCUMENTS:
+        return to_json(value).decode().replace("\\", "\\\\")
+    if name == "flags":
+        return "{" + ",".join(value) + "}"
+    return value.translate(_ESCAPED) if isinstance(value, str) else str(value)
 
 
 class ValueLines:
@@ -53,12 +66,12 @@ class ValueLines:
 
     def add(self, batch: EncodedValues) -> bytes:
         """Count the next batch; answers its lines."""
-        self._digest.update(batch.csv)
+        self._digest.update(batch.lines)
         self.valued += batch.valued
         self.flagged += batch.flagged
         self.flags.update(batch.flags)
         self.total_value_usd += batch.total_value_usd
-        return batch.csv
+        return batch.lines
 
     @property
     def counts(self) -> dict[str, Any]:

@@ -37,14 +37,30 @@ class _Leaf:
 
 @dataclass(frozen=True)
 class _Table:
-    """One tree: its splits, and for each of its parts a table of sums by pattern and group."""
+    """One tree: which of all splits it has, and for each of its parts a table of sums by pattern and group."""
+
+    split: IntArray
+    place: SingleArray
+    start: IntArray
+    sums: SingleArray
+
+
+@dataclass(frozen=True)
+class _Splits:
+    """Different splits of all trees: many trees ask the same."""
 
     feature: IntArray
     threshold: SingleArray
     unknown_left: IntArray
-    place: SingleArray
-    start: IntArray
-    sums: SingleArray
+
+    def lefts(self, features: FloatArray) -> SingleArray:
+        """Which rows of the features (columns) go left at which split: 1 or 0."""
+        columns = np.ascontiguousarray(features.astype(np.float32).T)
+        unknown = np.isnan(columns)
+        sides = np.stack(
+            [np.where(unknown, np.float32(np.inf), columns), np.where(unknown, -np.float32(np.inf), columns)]
+        )
+        return (sides[self.unknown_left, self.feature] < self.threshold[:, None]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,7 @@ class TreeShap:
 
     groups: tuple[str, ...]
     expected: float
+    splits: _Splits
     tables: tuple[_Table, ...]
 
     def explain(self, features: FloatArray) -> FloatArray:
@@ -61,16 +78,11 @@ class TreeShap:
         return np.concatenate([np.zeros((0, len(self.groups))), *blocks])
 
     def _block(self, features: FloatArray) -> FloatArray:
-        columns = np.ascontiguousarray(features.astype(np.float32).T)
-        unknown = np.isnan(columns)
-        sides = np.stack(
-            [np.where(unknown, np.float32(np.inf), columns), np.where(unknown, -np.float32(np.inf), columns)]
-        )
+        lefts = self.splits.lefts(features)
         told = np.zeros((features.shape[0], len(self.groups)))
         found = np.empty((self._most_parts, *told.shape), dtype=np.float32)  # one for all: fresh memory is dear
         for table in self.tables:
-            left = sides[table.unknown_left, table.feature] < table.threshold[:, None]
-            row = (table.place @ left.astype(np.float32)).astype(np.int64) + table.start[:, None]
+            row = (table.place @ lefts.take(table.split, axis=0)).astype(np.int64) + table.start[:, None]
             told += table.sums.take(row, axis=0, out=found[: len(row)], mode="clip").sum(axis=0)
         return told
 
@@ -84,13 +96,29 @@ def learn_tree_shap(trees: xgboost.Booster, groups: Sequence[str]) -> TreeShap:
     names = tuple(dict.fromkeys(groups))
     group = np.array([names.index(name) for name in groups])
     model = json.loads(trees.save_raw("json").decode())["learner"]["gradient_booster"]["model"]["trees"]
+    splits, split_of = _different_splits(model)
     tables, expected = [], 0.0
-    for tree in model:
+    for tree, split in zip(model, split_of, strict=True):
         leaves = list(_leaves(tree, 0, (), (), ()))
         expected += sum(leaf.value * float(np.prod(leaf.shares)) for leaf in leaves)
         if len(leaves) > 1:
-            tables.append(_table(tree, leaves, group, len(names)))
-    return TreeShap(names, expected, tuple(tables))
+            tables.append(_table(tree, leaves, split, (group, len(names))))
+    return TreeShap(names, expected, splits, tuple(tables))
+
+
+def _different_splits(model: list[dict[str, list[float]]]) -> tuple[_Splits, list[IntArray]]:
+    """The splits of all trees, each once, and for each tree which of them its inner nodes have."""
+    names = ("split_indices", "split_conditions", "default_left")
+    told = [np.column_stack([np.array(tree[name], dtype=float)[_inner(tree)] for name in names]) for tree in model]
+    different, which = np.unique(np.concatenate(told), axis=0, return_inverse=True)
+    feature, threshold, unknown_left = different.T
+    splits = _Splits(feature.astype(np.int64), threshold.astype(np.float32), unknown_left.astype(np.int64))
+    return splits, np.split(which.ravel(), np.cumsum([len(nodes) for nodes in told])[:-1])
+
+
+def _inner(tree: dict[str, list[float]]) -> IntArray:
+    """The nodes that split."""
+    return np.flatnonzero(np.array(tree["left_children"]) >= 0)
 
 
 def _leaves(
@@ -119,25 +147,22 @@ def _parts(leaves: list[_Leaf], depth: int = 0) -> Iterator[list[_Leaf]]:
         yield from _parts([leaf for leaf in leaves if leaf.lefts[depth] is is_left], depth + 1)
 
 
-def _table(tree: dict[str, list[float]], leaves: list[_Leaf], group: IntArray, count: int) -> _Table:
+def _table(tree: dict[str, list[float]], leaves: list[_Leaf], split: IntArray, grouped: tuple[IntArray, int]) -> _Table:
     feature = np.array(tree["split_indices"], dtype=np.int64)
-    inner = np.flatnonzero(np.array(tree["left_children"]) >= 0)
-    column = {int(node): at for at, node in enumerate(inner)}
+    column = {int(node): at for at, node in enumerate(_inner(tree))}
     told = dict(zip(map(id, leaves), _told(leaves, feature), strict=True))
     parts = list(_parts(leaves))
-    place = np.zeros((len(parts), len(inner)), dtype=np.float32)
+    place = np.zeros((len(parts), len(column)), dtype=np.float32)
     start, sums, rows = [], [], 0
     for at, part in enumerate(parts):
         splits = sorted({split for leaf in part for split in leaf.splits})
-        for bit, split in enumerate(splits):
-            place[at, column[split]] = 1 << bit
+        for bit, node in enumerate(splits):
+            place[at, column[node]] = 1 << bit
         start.append(rows)
-        sums.append(_sums([(leaf, told[id(leaf)]) for leaf in part], splits, feature, group, count))
+        sums.append(_sums([(leaf, told[id(leaf)]) for leaf in part], splits, feature, *grouped))
         rows += len(sums[-1])
     return _Table(
-        feature=feature[inner],
-        threshold=np.array(tree["split_conditions"], dtype=np.float32)[inner],
-        unknown_left=np.array(tree["default_left"], dtype=np.int64)[inner],
+        split=split,
         place=place,
         start=np.array(start, dtype=np.int64),
         sums=np.concatenate(sums),
