@@ -94,7 +94,8 @@ async def valued_at(
 
 def first_sale_date(valuation_date: date) -> date:
     """The first day whose sales are evidence of value at a date."""
-    return date(valuation_date.year - LOOKBACK_YEARS, valuation_date.month, min(valuation_date.day, 28))
+    year = max(valuation_date.year - LOOKBACK_YEARS, date.min.year)
+    return date(year, valuation_date.month, min(valuation_date.day, 28))
 
 
 @contextmanager

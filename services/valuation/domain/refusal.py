@@ -11,3 +11,7 @@ class ValuationRefusedError(Exception):
         super().__init__(message)
         self.code = code
         self.details = dict(details)
+
+    def __reduce__(self) -> tuple[type["ValuationRefusedError"], tuple[str, str, dict[str, Any]]]:
+        """A refusal in another process arrives as it was raised."""
+        return type(self), (self.code, str(self), self.details)

@@ -7,9 +7,11 @@ from typing import Any
 from contracts.api.valuation_runs import PriorBasis, ReviewLimits, ValueCap, ValueFactor
 from services.valuation.domain.caps import capped
 from services.valuation.domain.factors import multiplier
+from services.valuation.domain.refusal import ValuationRefusedError
 from services.valuation.domain.review import flags
 
 FACTOR_LINE, CAP_LINE = "what_if_factor", "cap"
+LARGEST_USD = 1e12  # of any amount in the record
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ def finish(row: Mapping[str, Any], standing: Standing, rules: RunRules) -> dict[
     """A run's row from the model's: value after factors and caps, its parts and interval, flags.
 
     Land keeps its share. The interval follows the factors and not the caps, which are law and no estimate.
+    Refuses (`value_too_large`) factors that leave no amount of money.
     """
     place = {"neighborhood": standing.neighborhood, "use_code": standing.use_code}
     by = multiplier(rules.factors, **place)
@@ -54,6 +57,8 @@ def finish(row: Mapping[str, Any], standing: Standing, rules: RunRules) -> dict[
     uncapped_usd = model_usd if by == 1.0 else round(model_usd * by, 2)
     value_usd = capped(uncapped_usd, standing.prior_usd, rules.caps, **place)
     interval = (row["low_usd"], row["high_usd"]) if by == 1.0 else _scaled(row, by)
+    if max(uncapped_usd, interval[1]) >= LARGEST_USD:
+        raise ValuationRefusedError("value_too_large", f"factors multiply a value by {by:g}", {"multiplier": f"{by:g}"})
     return {
         **row,
         **place,

@@ -1,6 +1,7 @@
 """The digest of what a model saw is the same for the same, and another for anything else."""
 
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -9,6 +10,7 @@ import pytest
 from services.valuation.domain.inputs import input_sha256
 from services.valuation.domain.properties import UseCodes
 from services.valuation.domain.sales import Sales, to_sales
+from services.valuation.evidence import first_sale_date
 from tests.support.planted_market import planted_sales
 
 
@@ -37,3 +39,8 @@ def test_anything_else_has_another(sold: Sales, what: str) -> None:
     else:
         others = replace(parcels, living_area_sqft=np.full(len(parcels), np.nan))
     assert input_sha256(other, others) != input_sha256(sold, parcels)
+
+
+def test_any_valuation_date_has_a_first_day_of_evidence() -> None:
+    days = [date(1, 2, 3), date(4, 2, 29), date(2024, 2, 29), date(9999, 12, 31)]
+    assert [first_sale_date(day).year for day in days] == [1, 1, 2019, 9994]

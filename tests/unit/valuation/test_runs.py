@@ -1,5 +1,6 @@
 """What a run makes of the model's values: factors, caps, flags."""
 
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from contracts.api.valuation import ValuationParameters
 from contracts.api.valuation_runs import ReviewLimits, ValueCap, ValueFactor
 from services.valuation.domain.caps import capped
 from services.valuation.domain.factors import matches, multiplier
+from services.valuation.domain.refusal import ValuationRefusedError
 from services.valuation.domain.review import flags
 from services.valuation.domain.runs import RunRules, Standing, choose_basis, finish, prior_usd
 
@@ -168,3 +170,21 @@ def test_the_prior_value_is_of_the_year_before_or_of_the_roll() -> None:
 def test_a_request_that_does_not_say_what_it_needs_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ValuationParameters.model_validate(wrong)
+
+
+@pytest.mark.parametrize("count", [10, 400])
+def test_factors_that_leave_no_amount_of_money_are_refused_wherever_they_are_laid(count: int) -> None:
+    row = {
+        "parcel_id": "p1",
+        "value_usd": 300_000.0,
+        "low_usd": 250_000.0,
+        "high_usd": 350_000.0,
+        "land_value_usd": None,
+        "improvement_value_usd": None,
+        "contributions": {"hedonic": 300_000.0},
+    }
+    tenfold = [ValueFactor(percent=900, all=True)] * count
+    with pytest.raises(ValuationRefusedError) as refusal:
+        finish(row, Standing(), RunRules(factors=tenfold))
+    again = pickle.loads(pickle.dumps(refusal.value))  # as it comes from another process
+    assert (again.code, str(again), again.details) == ("value_too_large", str(refusal.value), refusal.value.details)
