@@ -23,7 +23,7 @@ COLUMN = "attributes."  # the beginning of an attribute's column in a frame
 MOST_CANDIDATES = 60
 MOST_ATTRIBUTES = 30
 SALES_PER_ATTRIBUTE = 15
-MOST_LEVELS_IN_ALL = 200
+MOST_LEVELS_IN_ALL = 120
 SALES_PER_LEVEL = 10
 KNOWN_SHARE = 0.05
 RECURRING_SHARE = 0.5  # of the known texts: less is a list of names
@@ -120,7 +120,7 @@ def candidates(known: Mapping[str, int], rules: AttributeRules) -> Candidates:
 def choose(candidates: Candidates, sold: pl.DataFrame) -> Attributes:
     """The attributes that these sales can tell apart, from a column of texts for each candidate.
 
-    At most 30, and one for every 15 sales; of texts those whose levels are together at most 200, and one for every
+    At most 30, and one for every 15 sales; of texts those whose levels are together at most 120, and one for every
     10 sales. Left out are `ignored` (by the county), `by_name` (money, owners), `name_unusable`, `rarely_known`
     (under 5 %), `tells_nothing` (the same for all), `hardly_recurs`, `repeats_value` (amounts of money), `too_many`.
     """
