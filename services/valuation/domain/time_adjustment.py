@@ -51,7 +51,7 @@ def learn_time_adjustment(sales: TrainingSales, hedonic: Hedonic) -> TimeAdjustm
     """
     usable = np.abs(hedonic.residual) <= FAR_RESIDUAL * hedonic.sigma
     sold = sales.take(usable)
-    controls = _controls(sold, hedonic)
+    controls = _controls(sales, hedonic)[usable]
     first, period_days = sales.sale_date.min(), _period_days(sales)
     period = ((sold.sale_date - first).astype(np.int64) // period_days).astype(np.int64)
     try:
@@ -75,11 +75,17 @@ def _period_days(sales: TrainingSales) -> float:
 
 
 def _controls(sales: TrainingSales, hedonic: Hedonic) -> FloatArray:
-    """Characteristics and the level of the place; with few sales, what the regression makes of them."""
+    """Characteristics and the level of the place; with few sales, what the regression makes of them.
+
+    A sale's own price is no part of the level of its neighbourhood here: where few sold, that level would move
+    with time as the price does, and the market would seem to stand still.
+    """
+    names = sales.properties.neighborhood
+    own = hedonic.left_out_effects(names) - np.array([hedonic.neighborhoods[name] for name in names])
     terms = hedonic.encoding.terms
     if len(sales) < SALES_PER_CONTROL * (len(terms) + 1):
-        return hedonic.predict(sales.properties)[:, None]
-    place = hedonic.contributions(sales.properties)[LOCATION]
+        return np.asarray((hedonic.predict(sales.properties) + own)[:, None], dtype=float)
+    place = hedonic.contributions(sales.properties)[LOCATION] + own
     return np.column_stack([hedonic.encoding.matrix(sales.properties), place])
 
 

@@ -3,6 +3,7 @@
 from datetime import date, timedelta
 
 import numpy as np
+import polars as pl
 
 from services.valuation.domain.evidence import learnable_sales
 from services.valuation.domain.properties import UseCodes
@@ -46,3 +47,18 @@ def test_a_bumpy_market_is_not_taken_for_a_steady_one() -> None:
     planted = 0.08 * np.sin(np.arange(1, 59) * 2 * np.pi / 30)
     off = (told - told.mean()) - (planted - planted.mean())
     assert np.sqrt(np.mean(off**2)) < 0.012
+
+
+def test_a_rise_is_told_where_few_sales_are_of_each_neighborhood() -> None:
+    sales = planted_sales(count=900, first=FIRST, days=3 * 365, monthly_percent=PLANTED_PERCENT, noise=0.08)
+    ends = [np.array([day], dtype="datetime64[D]") for day in (FIRST + YEAR / 2, FIRST + 2.5 * YEAR)]
+
+    def told(names: pl.Series) -> float:
+        sold = to_sales(sales.with_columns(neighborhood=names), UseCodes())
+        _, time = learnable_sales(sold, FIRST + 3 * YEAR)
+        return float(time.log_adjustment(*ends)[0])
+
+    well_known = told(pl.Series(["N1"] * 900))
+    for each in (1, 2, 3):
+        names = pl.Series([f"N{row % (900 // each)}" for row in range(900)])
+        assert abs(told(names) - well_known) < 0.15 * well_known
