@@ -61,7 +61,7 @@ def learn_mix(sales: pl.DataFrame) -> Mix:
         price_usd=price,
         month=month,
         neighborhood=names[group],
-        controls=np.column_stack([design, level[group]]),
+        controls=np.column_stack([design, _levels_of_others(left, group, len(names))]),
         expected=expected,
         place=level[group],
         usable=np.abs(residual) <= FAR_RESIDUAL * spread,
@@ -134,3 +134,10 @@ def _levels(left: FloatArray, group: IntArray, count: int) -> FloatArray:
     sales = np.bincount(group, minlength=count)
     middle = float(np.median(left))
     return np.asarray(np.bincount(group, left - middle, count) / (sales + SHRINKAGE), dtype=float)
+
+
+def _levels_of_others(left: FloatArray, group: IntArray, count: int) -> FloatArray:
+    """Each sale's neighbourhood level without the sale: a level of its own price would explain that price away."""
+    own = left - float(np.median(left))
+    sums, sales = np.bincount(group, own, count), np.bincount(group, minlength=count)
+    return np.asarray((sums[group] - own) / (sales[group] - 1 + SHRINKAGE), dtype=float)

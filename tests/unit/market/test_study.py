@@ -52,6 +52,18 @@ def test_interval_of_the_trend_holds_the_truth_about_as_often_as_it_says() -> No
     assert held >= 34  # 95 % nominal: fewer than 34 of 40 has a chance below one in a hundred
 
 
+@pytest.mark.parametrize("each", [1, 2])
+def test_the_trend_and_its_interval_hold_where_few_sales_are_of_each_neighborhood(each: int) -> None:
+    found = []
+    for seed in range(10):
+        names = pl.Series("neighborhood", [f"N{row % (300 // each)}" for row in range(300)])
+        made = study(planted_sales(count=300, seed=seed, monthly_percent=0.6).with_columns(names))
+        assert made.monthly_trend_interval is not None
+        found.append((made.monthly_trend_percent, *made.monthly_trend_interval))
+    assert np.mean([trend for trend, *_ in found]) == pytest.approx(0.6, abs=0.2)
+    assert sum(low <= 0.6 <= high for _, low, high in found) >= 8
+
+
 def test_levels_of_neighborhoods_are_recovered_with_intervals() -> None:
     found = study(planted_sales(count=3_000)).segments[0].neighborhoods
     planted = np.linspace(-0.3, 0.3, NEIGHBORHOODS)
