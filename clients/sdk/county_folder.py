@@ -82,6 +82,7 @@ def county_check(name: Annotated[str, typer.Argument(help="The county's name.")]
     }
     if not any(found.values()):
         found["schedules"] = _schedule_faults(folder.parent, name)
+        found["attributes"] = _attribute_faults(folder)
     for file, faults in found.items():
         if not faults:
             print(f"ok  {file}")
@@ -125,6 +126,15 @@ def _schedule_faults(counties_dir: Path, name: str) -> list[str]:
         told = [f"{fault['field']}: {fault['message']}" for fault in error.details.get("errors", ())]
         return [f": {'; '.join([error.message, *told])}"]
     return []
+
+
+def _attribute_faults(folder: Path) -> list[str]:
+    """Attributes that the county file names and no mapping makes: a misspelt one would be used all the same."""
+    said = County.model_validate(yaml.safe_load((folder / "county.yaml").read_text())).valuation
+    mappings = CountyMappings.model_validate(yaml.safe_load((folder / "mappings.yaml").read_text()))
+    made = {name for pair in mappings.pairs for name in pair.entities.parcel.attributes}
+    unknown = sorted({*said.ignore_attributes, *said.use_attributes} - made)
+    return [f": valuation names what no mapping makes: {', '.join(map(repr, unknown))}"] if unknown else []
 
 
 def _faults(error: ValidationError) -> list[ErrorDetails]:

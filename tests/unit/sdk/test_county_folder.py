@@ -95,6 +95,12 @@ def test_a_fault_deep_in_a_mapping_is_named_with_its_line(
     assert at in path.read_text().splitlines()[int(fault.split(":")[1]) - 1]
 
 
+def filled(path: Path) -> str:
+    """The file with what no template says."""
+    text = path.read_text().replace("state: null", "state: WA").replace("epsg: null", "epsg: 2927")
+    return text.replace("time_zone: null", "time_zone: America/Los_Angeles")
+
+
 @pytest.mark.parametrize(
     ("schedule", "told"),
     [
@@ -105,8 +111,18 @@ def test_a_fault_deep_in_a_mapping_is_named_with_its_line(
 )
 def test_a_schedule_that_would_not_be_kept_is_refused(counties: Path, schedule: str, told: str) -> None:
     path = counties / "yakima" / "county.yaml"
-    filled = path.read_text().replace("state: null", "state: WA").replace("epsg: null", "epsg: 2927")
-    path.write_text(f"{filled.replace('time_zone: null', 'time_zone: America/Los_Angeles')}\nschedules: [{schedule}]\n")
+    path.write_text(f"{filled(path).partition('schedules:')[0]}schedules: [{schedule}]\n")
     outcome = runner.invoke(app, ["county", "check", "yakima"])
     assert outcome.exit_code == 1
     assert told in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [("[heating, heeting]", "attributes: valuation names what no mapping makes: 'heeting'"), ("[heating]", "")],
+)
+def test_an_attribute_that_no_mapping_makes_is_told(counties: Path, named: str, told: str) -> None:
+    path = counties / "yakima" / "county.yaml"
+    path.write_text(f"{filled(path)}\nvaluation: {{ignore_attributes: {named}}}\n")
+    outcome = runner.invoke(app, ["county", "check", "yakima"])
+    assert (outcome.exit_code, outcome.stderr.strip()) == (1 if told else 0, told)
