@@ -60,7 +60,7 @@ async def read_evidence(
     year, at = await valued_at(connection, county, tax_year=tax_year, valuation_date=valuation_date)
     first = first_sale_date(at)
     minimum = max(NOMINAL_PRICE_USD, county.sale_validity.minimum_price_usd)
-    known = await queries.count_attributes(connection, county.county, from_date=first)
+    known = await queries.count_attributes(connection, county.county, from_date=first, to_date=at)
     looked_at = candidates(known, attribute_rules(county))
     frame = await queries.read_sales(
         connection, county.county, scrutiny=county.sale_scrutiny, from_date=first, attributes=looked_at.keys

@@ -80,8 +80,8 @@ async def read_tax_year(connection: Connection, county: str) -> int | None:
     return year
 
 
-async def count_attributes(connection: Connection, county: str, *, from_date: date) -> dict[str, int]:
-    """How many sales since a date are of parcels that have each attribute; only texts, numbers and truth count."""
+async def count_attributes(connection: Connection, county: str, *, from_date: date, to_date: date) -> dict[str, int]:
+    """How many sales of a time are of parcels that have each attribute; only texts, numbers and truth count."""
     rows = await connection.fetch(
         """
         SELECT entry.key, count(*) AS known
@@ -89,12 +89,13 @@ async def count_attributes(connection: Connection, county: str, *, from_date: da
         JOIN ingest.parcel_v1 AS parcel ON parcel.county = sale.county AND parcel.parcel_id = sale.parcel_id
         CROSS JOIN LATERAL jsonb_each(
             CASE jsonb_typeof(parcel.attributes) WHEN 'object' THEN parcel.attributes ELSE '{}' END) AS entry
-        WHERE sale.county = $1 AND sale.sale_date >= $2
+        WHERE sale.county = $1 AND sale.sale_date BETWEEN $2 AND $3
             AND jsonb_typeof(entry.value) IN ('string', 'number', 'boolean') AND entry.value <> '""'
         GROUP BY entry.key
         """,
         county,
         from_date,
+        to_date,
     )
     return {row["key"]: row["known"] for row in rows}
 

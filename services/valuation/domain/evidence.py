@@ -17,6 +17,8 @@ from services.valuation.domain.remembered import Remembered
 from services.valuation.domain.sales import MINIMUM_SALES, Sales, TrainingSales
 from services.valuation.domain.time_adjustment import TimeAdjustment, learn_time_adjustment
 
+MINIMUM_PARCELS = 15  # sold over and over, fewer say more of themselves than of a market
+
 
 @dataclass(frozen=True)
 class Groundwork:
@@ -65,16 +67,20 @@ class Groundwork:
 def learnable_sales(sold: Sales, valuation_date: date) -> tuple[TrainingSales, TimeAdjustment]:
     """The sales up to and on the valuation date, carried to it, and how they were carried.
 
-    Refuses (`too_few_sales`) fewer than 30, with the counts.
+    Refuses (`too_few_sales`) fewer than 30 sales, or sales of fewer than 15 parcels, with the counts.
     """
     known = sold.take(sold.sale_date <= np.datetime64(valuation_date, "D"))
-    if len(known) < MINIMUM_SALES:
+    parcels = len(set(known.properties.parcel_id.tolist()))
+    if len(known) < MINIMUM_SALES or parcels < MINIMUM_PARCELS:
         raise ValuationRefusedError(
             "too_few_sales",
-            f"{len(known)} usable sales up to {valuation_date}; a model needs at least {MINIMUM_SALES}",
+            f"{len(known)} usable sales of {parcels} parcels up to {valuation_date};"
+            f" a model needs at least {MINIMUM_SALES} of {MINIMUM_PARCELS}",
             {
                 "sales": len(known),
                 "needed": MINIMUM_SALES,
+                "parcels": parcels,
+                "parcels_needed": MINIMUM_PARCELS,
                 "sales_after_valuation_date": len(sold) - len(known),
             },
         )

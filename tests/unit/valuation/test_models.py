@@ -152,6 +152,19 @@ def test_planted_trend_carries_prices_to_the_valuation_date(monthly_percent: flo
     assert np.abs(sales.log_time_adjustment - planted).mean() < 0.05
 
 
+@pytest.mark.parametrize("parcels", [1, 14])
+def test_sales_of_few_parcels_say_nothing_of_a_market(parcels: int) -> None:
+    with pytest.raises(ValuationRefusedError) as raised:
+        learnable_sales(sold_over_and_over(parcels), VALUED_AT)
+    assert (raised.value.code, raised.value.details["parcels"]) == ("too_few_sales", parcels)
+    assert len(learnable_sales(sold_over_and_over(15), VALUED_AT)[0]) == 60
+
+
+def sold_over_and_over(parcels: int) -> Sales:
+    sales = planted_sales(count=60)
+    return to_sales(sales.with_columns(parcel_id=pl.format("p{}", pl.int_range(pl.len()).mod(parcels))), UseCodes())
+
+
 def test_sales_of_one_month_are_not_adjusted_and_the_reason_is_kept() -> None:
     sold = to_sales(planted_sales(count=60, days=20), UseCodes())
     sales, time = learnable_sales(sold, VALUED_AT)
