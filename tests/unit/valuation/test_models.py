@@ -111,7 +111,13 @@ def test_too_few_sales_are_refused_with_counts(count: int, sold: Sales) -> None:
     with pytest.raises(ValuationRefusedError) as refusal:
         learnable_sales(sold.take(np.arange(count)), VALUED_AT)
     assert refusal.value.code == "too_few_sales"
-    assert refusal.value.details == {"sales": count, "needed": 30, "sales_after_valuation_date": 0}
+    assert refusal.value.details == {
+        "sales": count,
+        "needed": 30,
+        "parcels": count,
+        "parcels_needed": 15,
+        "sales_after_valuation_date": 0,
+    }
 
 
 @pytest.mark.parametrize("name", EVERY)
