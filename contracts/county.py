@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from contracts.api.gis_export import GisExportSettings
-from contracts.api.sales_review import FindingReason
+from contracts.api.sales_review import DecisiveReason
 from contracts.schedules import Schedule
 from contracts.subjects import COUNTY_PATTERN
 
@@ -27,9 +27,9 @@ class SaleValidity(Section):
 class SaleScrutiny(Section):
     """What statistics may say of sales: a person's decision stands above it, the source's code before it."""
 
-    decisive_reasons: tuple[FindingReason, ...] = Field(
+    decisive_reasons: tuple[DecisiveReason, ...] = Field(
         default=("repeated_entry", "several_parcels"),
-        description="findings that take a sale out by themselves; the others only ask for a person",
+        description="findings of the sale itself that take it out; the others only ask for a person",
     )
     minimum_strength: float = Field(default=0.9, ge=0.5, le=1, description="of a finding that takes a sale out")
     forced_sale_codes: tuple[str, ...] = Field(

@@ -22,6 +22,11 @@ FindingReason = Literal[
     "built_after_sale",
     "repeated_entry",
 ]
+DecisiveReason = Literal[
+    "several_parcels", "forced_sale", "nonmarket_deed", "token_price", "built_after_sale", "repeated_entry"
+]
+"""Those of a sale itself. The others hold it against what else sold, later too, and so must never move a value."""
+
 SaleVerdict = Literal["valid", "invalid", "needs_more"]
 """What a person says of a sale; `needs_more` leaves it as it was, and in the queue."""
 
