@@ -16,7 +16,7 @@ _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 @dataclass(frozen=True)
 class EncodedValues:
-    """Lines of `queries.VALUE_COLUMNS`, and what stands in them: `total_value_usd` in USD, `flags` by name.
+    """Lines of `queries.VALUE_COLUMNS`, and what stands in them: `total_cents` of all values, `flags` by name.
 
     The lines are as PostgreSQL's COPY takes them in its text format, which is quicker both ways than CSV.
     """
@@ -25,20 +25,20 @@ class EncodedValues:
     valued: int
     flagged: int
     flags: Counter[str]
-    total_value_usd: float
+    total_cents: int
 
 
 def encode_values(rows: Iterable[Mapping[str, Any]]) -> EncodedValues:
     """The lines of finished values, in their order; comparables have their names in alphabetical order already."""
     lines: list[str] = []
-    flagged, flags, total_value_usd = 0, Counter[str](), 0.0
+    flagged, flags, total_cents = 0, Counter[str](), 0
     for row in rows:
         lines.append("\t".join([_field(name, row[name]) for name in queries.VALUE_COLUMNS]))
         flagged += bool(row["flags"])
         flags.update(row["flags"])
-        total_value_usd += row["value_usd"]
+        total_cents += round(100 * row["value_usd"])
     text = "".join(f"{line}\n" for line in lines)
-    return EncodedValues(text.encode(), len(lines), flagged, flags, total_value_usd)
+    return EncodedValues(text.encode(), len(lines), flagged, flags, total_cents)
 
 
 def _field(name: str, value: Any) -> str:
@@ -62,7 +62,7 @@ class ValueLines:
         self.valued = 0
         self.flagged = 0
         self.flags: Counter[str] = Counter()
-        self.total_value_usd = 0.0
+        self.total_cents = 0
 
     def add(self, batch: EncodedValues) -> bytes:
         """Count the next batch; answers its lines."""
@@ -70,7 +70,7 @@ class ValueLines:
         self.valued += batch.valued
         self.flagged += batch.flagged
         self.flags.update(batch.flags)
-        self.total_value_usd += batch.total_value_usd
+        self.total_cents += batch.total_cents
         return batch.lines
 
     @property
@@ -79,6 +79,6 @@ class ValueLines:
         return {
             "parcels_valued": self.valued,
             "parcels_flagged": self.flagged,
-            "total_value_usd": round(self.total_value_usd, 2),
+            "total_value_usd": self.total_cents / 100,
             "values_sha256": self._digest.hexdigest(),
         }

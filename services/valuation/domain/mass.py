@@ -1,6 +1,6 @@
 """Revaluing a county: a model per kind of property, every parcel valued or refused with a reason."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -79,8 +79,7 @@ def fit_county(
     """
     fitted: dict[str, KindModel] = {}
     refused: dict[str, Mapping[str, Any]] = {}
-    for kind in sorted(set(kinds), key=KINDS.index):
-        of_kind = sold.take(sold.properties.kind == kind)
+    for kind, of_kind in _by_kind(sold, kinds):
         try:
             sales, time = learnable_sales(of_kind, valuation_date)
             fitted[kind] = KindModel(MODELS[model].fit(sales, comparables=comparables, emphasis=emphasis), time)
@@ -104,13 +103,18 @@ def evaluate_county(
 ) -> dict[str, Accuracy]:
     """How good models prove on the newest sales when learned from the older ones; for kinds with enough of both."""
     found = {}
-    for kind in sorted(set(kinds), key=KINDS.index):
-        of_kind = sold.take(sold.properties.kind == kind)
+    for kind, of_kind in _by_kind(sold, kinds):
         with suppress(ValuationRefusedError):  # perhaps enough sales for a model, too few to hold some out
             found[kind] = evaluate(
                 of_kind, model=model, valuation_date=valuation_date, comparables=comparables, emphasis=emphasis
             )
     return {kind: accuracy for kind, accuracy in found.items() if accuracy is not None}
+
+
+def _by_kind(sold: Sales, kinds: Iterable[str]) -> Iterator[tuple[str, Sales]]:
+    """Each kind asked for, in one order, with its sales."""
+    for kind in sorted(set(kinds), key=KINDS.index):
+        yield kind, sold.take(sold.properties.kind == kind)
 
 
 def refusal_reasons(parcels: Properties, kinds: Iterable[str]) -> TextArray:
